@@ -1,0 +1,77 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+import PackageDescription
+
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+let cStrict: [CSetting] = [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]
+let staticStdlib: [LinkerSetting] = [.unsafeFlags(["-static-stdlib"])]
+
+let package = Package(
+  name: "fpd",
+  products: [
+    .executable(name: "fpd", targets: ["fpd"]),
+    .executable(name: "fpctl", targets: ["fpctl"]),
+    .executable(name: "fplab", targets: ["fplab"]),
+    .executable(name: "fpfuzz", targets: ["fpfuzz"]),
+  ],
+  targets: [
+    // C libraries, each confined to one shim target.
+    .target(name: "CNetlink", cSettings: cStrict, linkerSettings: [.linkedLibrary("mnl")]),
+    .target(
+      name: "CXtables", cSettings: cStrict,
+      linkerSettings: [.linkedLibrary("ip4tc"), .linkedLibrary("ip6tc")]),
+    .target(name: "CBPF", cSettings: cStrict, linkerSettings: [.linkedLibrary("bpf")]),
+    .target(name: "CYAML", cSettings: cStrict, linkerSettings: [.linkedLibrary("yaml")]),
+    .target(name: "CSystem", cSettings: cStrict),
+
+    // Leaves.
+    .target(name: "OrderedJSON", swiftSettings: strict),
+    .target(name: "Netlink", dependencies: ["CNetlink"], swiftSettings: strict),
+
+    // The rooms, in the order data flows.
+    .target(
+      name: "Introspection", dependencies: ["Netlink", "CNetlink", "CXtables", "CSystem"],
+      swiftSettings: strict),
+    .target(
+      name: "Topology", dependencies: ["Introspection", "OrderedJSON"], swiftSettings: strict),
+    .target(name: "Synth", dependencies: ["Topology"], swiftSettings: strict),
+    .target(name: "Datapath", dependencies: ["CBPF", "CSystem"], swiftSettings: strict),
+    .target(name: "Control", dependencies: ["OrderedJSON", "CSystem"], swiftSettings: strict),
+    .target(
+      name: "Configuration", dependencies: ["CYAML", "OrderedJSON"], swiftSettings: strict),
+    .target(name: "Rendering", dependencies: ["OrderedJSON"], swiftSettings: strict),
+    .target(
+      name: "Lab", dependencies: ["Control", "OrderedJSON", "CSystem"], swiftSettings: strict),
+
+    // What people run.
+    .executableTarget(
+      name: "fpd",
+      dependencies: [
+        "Introspection", "Topology", "Synth", "Datapath", "Control", "Configuration", "OrderedJSON",
+        "CSystem",
+      ],
+      swiftSettings: strict, linkerSettings: staticStdlib),
+    .executableTarget(
+      name: "fpctl", dependencies: ["Control", "Rendering", "OrderedJSON"],
+      swiftSettings: strict, linkerSettings: staticStdlib),
+    .executableTarget(
+      name: "fplab", dependencies: ["Lab", "Control", "OrderedJSON"],
+      swiftSettings: strict, linkerSettings: staticStdlib),
+    .executableTarget(
+      name: "fpfuzz", dependencies: ["Netlink", "Introspection"],
+      swiftSettings: strict, linkerSettings: staticStdlib),
+
+    .testTarget(
+      name: "PureTests",
+      dependencies: [
+        "OrderedJSON", "Netlink", "Introspection", "Topology", "Control", "Configuration",
+        "Rendering", "Datapath",
+      ],
+      resources: [.copy("Fixtures")], swiftSettings: strict),
+    .testTarget(
+      name: "KernelTests",
+      dependencies: ["Lab", "Introspection", "Datapath", "Control", "OrderedJSON"],
+      swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6]
+)

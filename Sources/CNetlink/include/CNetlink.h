@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernel's netlink constants and libmnl's sockets. */
+#ifndef FPD_CNETLINK_H
+#define FPD_CNETLINK_H
+
+#include <libmnl/libmnl.h>
+#include <linux/if.h>
+#include <linux/if_addr.h>
+#include <linux/if_arp.h>
+#include <linux/if_bridge.h>
+#include <linux/if_link.h>
+#include <linux/if_packet.h>
+#include <linux/fib_rules.h>
+#include <linux/neighbour.h>
+#include <linux/netconf.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/ipset/ip_set.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nf_tables_compat.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+#include <linux/nexthop.h>
+#include <linux/packet_diag.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <linux/veth.h>
+#include <linux/xfrm.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#endif
