@@ -24,6 +24,11 @@ typedef signed long long s64;
 #define core_exists(field) __builtin_preserve_field_info(field, 2) /* BPF_FIELD_EXISTS */
 #define core_size(field) __builtin_preserve_field_info(field, 1)   /* BPF_FIELD_BYTE_SIZE */
 
+/* How libbpf is told of a map: BTF describes a variable in the section ".maps". */
+#define map_number(name, value) int(*name)[value]
+#define map_type(name, value) __typeof__(value) *name
+enum { MAP_HASH = 1, MAP_ARRAY = 2, MAP_RINGBUF = 27 };
+
 static long (*const bpf_probe_read_kernel)(void *to, u32 size, const void *from) fp_unused = (void *)113;
 static void *(*const bpf_get_current_task_btf)(void) fp_unused = (void *)158;
 static long (*const bpf_snprintf)(char *to, u32 size, const char *format, u64 *arguments,

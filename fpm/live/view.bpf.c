@@ -375,7 +375,7 @@ static long identity_device(u32 index, struct device_walk *walk)
 	return 0;
 }
 
-SEC("syscall") int identity(void *context)
+SEC("syscall") int fpd_identity(void *context)
 {
 	(void)context;
 	struct net *net = current_net();
@@ -459,7 +459,7 @@ static long record_entry(u32 index, struct entry_walk *walk)
 	return 0;
 }
 
-SEC("syscall") int hooks(void *context)
+SEC("syscall") int fpd_hooks(void *context)
 {
 	(void)context;
 	struct net *net = current_net();
@@ -546,7 +546,7 @@ static long record_device(u32 index, struct net **net_slot)
 	return 0;
 }
 
-SEC("syscall") int devices(void *context)
+SEC("syscall") int fpd_devices(void *context)
 {
 	(void)context;
 	struct net *net = current_net();
