@@ -11,6 +11,8 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
+#include "unix-peer.h"
+
 /* The number of a tracepoint, from tracefs wherever it is mounted, or from an instance of it that only
  * this call sees; -1 and errno where the kernel has none. */
 int fpd_tracepoint_id(const char *category, const char *name);
