@@ -3,6 +3,7 @@
 #ifndef FPD_CSYSTEM_H
 #define FPD_CSYSTEM_H
 
+#include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
