@@ -89,26 +89,25 @@ public func outline(_ value: JSON, style: Style = .plain) -> String {
     case .object(let object):
       let width = object.members.map { columns(printable($0.key)) }.max() ?? 0
       for (key, value) in object.members {
-        out += indent + style.paint(padded(printable(key), width), .dim)
-        addValue(value, indent)
+        addValue(indent + style.paint(printable(key), .dim), width - columns(printable(key)), value)
       }
     case .array(let values):
       for value in values {
-        out += indent + "-"
-        addValue(value, indent)
+        addValue(indent + "-", 0, value)
       }
     default: out += indent + shown(value) + "\n"
     }
   }
-  func addValue(_ value: JSON, _ indent: String) {
+  func addValue(_ head: String, _ gap: Int, _ value: JSON) {
+    let indent = String(head.prefix { $0 == " " })
     switch value {
     case .object(let object) where !object.isEmpty:
-      out += "\n"
+      out += head + "\n"
       add(value, indent + "  ")
     case .array(let values) where !values.allSatisfy({ $0.object == nil && $0.array == nil }):
-      out += "\n"
+      out += head + "\n"
       add(value, indent + "  ")
-    default: out += " \(shown(value))\n"
+    default: out += head + String(repeating: " ", count: gap + 1) + shown(value) + "\n"
     }
   }
   add(value, "")

@@ -23,9 +23,6 @@ struct GraphView {
     let nodes: [Node]
     let reasons: [Reason]
 
-    /// True where the whole interface stays with the kernel.
-    var isSlow: Bool { nodes.isEmpty || reasons.contains { $0.scope == "interface" } }
-
     /// Where a node hands on to, apart from the node that stands next to it anyway.
     func jumps(from place: Int) -> [String] {
       let following = place + 1 < nodes.count ? nodes[place + 1].name : nil

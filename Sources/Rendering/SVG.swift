@@ -64,8 +64,8 @@ private func legend(on canvas: inout Canvas, y: Int, width: Int) -> Int {
   canvas.text(x, y + 15, hooks, .muted)
   x += words(hooks)
   let marks = [
-    (packetsColour, "some packets take the kernel's path"),
-    (interfaceColour, "the whole interface does"),
+    (packetsColour, "some packets stay with the kernel"),
+    (interfaceColour, "the whole interface stays with the kernel"),
   ]
   for (colour, text) in marks {
     place(14 + words(text))

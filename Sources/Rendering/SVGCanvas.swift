@@ -29,6 +29,19 @@ struct Canvas {
         + "\(weight)\(anchor)>\(escaped(text))</text>")
   }
 
+  /// Two texts, the second where the first ends.
+  mutating func text(
+    _ x: Int, _ y: Int, _ text: String, _ font: Font, then more: String, _ second: Font
+  ) {
+    let tail =
+      more.isEmpty
+      ? ""
+      : "<tspan dx=\"8\" fill=\"\(second.colour)\" font-weight=\"400\">\(escaped(more))</tspan>"
+    put(
+      "<text x=\"\(x)\" y=\"\(y)\" font-size=\"\(font.size)\" fill=\"\(font.colour)\""
+        + " font-weight=\"600\">\(escaped(text))\(tail)</text>")
+  }
+
   mutating func box(
     _ x: Int, _ y: Int, _ width: Int, _ height: Int, radius: Int, fill: String, stroke: String? = nil,
     isDashed: Bool = false
@@ -90,7 +103,7 @@ private func emWidth(_ scalar: Unicode.Scalar) -> Double {
   }
 }
 
-/// A text in lines of at most `width`, broken at blanks and commas, and anywhere where there are none.
+/// A text in lines of at most `width`, broken where words end, and anywhere where there are none.
 func wrapped(_ text: String, _ font: Canvas.Font, width: Int, first: Int? = nil) -> [String] {
   var lines: [String] = []
   var line = ""
@@ -114,13 +127,13 @@ func wrapped(_ text: String, _ font: Canvas.Font, width: Int, first: Int? = nil)
   return lines + (trimmed(line).isEmpty ? [] : [trimmed(line)])
 }
 
-/// A text cut after each blank and comma.
+/// A text cut after each blank, comma, hyphen and the like.
 private func pieces(_ text: String) -> [String] {
   var pieces: [String] = []
   var piece = ""
   for character in text {
     piece.append(character)
-    if character == " " || character == "," {
+    if " ,-_/".contains(character) {
       pieces.append(piece)
       piece = ""
     }

@@ -26,7 +26,9 @@ struct SVGNode {
     self.isDashed = isDashed
     let inner = Self.widest - 2 * Self.padding
     title = wrapped(node.name, .node, width: inner)
-    let lines = node.conf.flatMap { Self.lines($0.key, $0.value, inner) }
+    let keys = node.conf.map { textWidth($0.key, .key) + 10 }.filter { $0 < inner / 2 }
+    let indent = keys.max() ?? 0
+    let lines = node.conf.flatMap { Self.lines($0.key, $0.value, indent, inner) }
     self.lines = lines
     let widths = lines.map { $0.indent + textWidth($0.value, .value) }
     let heads = title.map { textWidth($0, .node) }
@@ -35,12 +37,13 @@ struct SVGNode {
     height = head + (lines.isEmpty ? 0 : 12 + lines.count * Self.line)
   }
 
-  private static func lines(_ key: String, _ value: String, _ inner: Int) -> [Line] {
-    let indent = textWidth(key, .key) + 8
-    guard indent < inner * 2 / 3 else {
+  /// Values stand in a column of their own, `indent` from the left.
+  private static func lines(_ key: String, _ value: String, _ indent: Int, _ inner: Int) -> [Line] {
+    guard textWidth(key, .key) + 10 <= indent else {
       // A key that leaves its value no room has lines to itself.
-      return wrapped(key, .key, width: inner).map { Line(key: $0, value: "", indent: textWidth($0, .key)) }
-        + wrapped(value, .value, width: inner - 12).map { Line(key: "", value: $0, indent: 12) }
+      let keys = wrapped(key, .key, width: inner)
+      return keys.map { Line(key: $0, value: "", indent: textWidth($0, .key)) }
+        + wrapped(value, .value, width: inner - 14).map { Line(key: "", value: $0, indent: 14) }
     }
     let values = wrapped(value, .value, width: inner - indent)
     return values.enumerated().map { place, text in
@@ -51,7 +54,8 @@ struct SVGNode {
   func draw(on canvas: inout Canvas, x: Int, y: Int, height: Int) {
     let head = Self.headHeight + 20 * (title.count - 1)
     if isDashed {
-      canvas.box(x, y, width, head, radius: 8, fill: "#f8fafc", stroke: "#94a3b8", isDashed: true)
+      canvas.box(
+        x, y, width, height, radius: 8, fill: "#f8fafc", stroke: "#94a3b8", isDashed: true)
     } else {
       let colour = moduleColour(name)
       canvas.box(x, y, width, height, radius: 8, fill: "#ffffff", stroke: colour)
@@ -81,7 +85,6 @@ struct SVGNote {
 
   private let names: [String]
   private let details: [String]
-  private let nameWidth: Int
   private let colour: String
 
   /// The name's lines and the detail's; the detail begins on the name's last line.
@@ -90,7 +93,7 @@ struct SVGNote {
   init(_ reason: GraphView.Reason, width: Int) {
     colour = reason.scope == "interface" ? interfaceColour : packetsColour
     names = wrapped(reason.name, Self.font, width: width - Self.indent)
-    nameWidth = names.last.map { textWidth($0, Self.font) + 10 } ?? 0
+    let nameWidth = names.last.map { textWidth($0, Self.font) + 10 } ?? 0
     details =
       reason.detail.isEmpty
       ? []
@@ -105,13 +108,13 @@ struct SVGNote {
     canvas.dot(x + 4, y - 4, colour)
     for (place, name) in names.enumerated() {
       if place > 0 { y += line }
-      canvas.text(x + Self.indent, y, name, Self.font)
+      let isLast = place == names.count - 1
+      canvas.text(
+        x + Self.indent, y, name, Self.font, then: isLast ? details.first ?? "" : "", .muted)
     }
-    for (place, detail) in details.enumerated() {
-      if place > 0 { y += line }
-      if !detail.isEmpty {
-        canvas.text(x + Self.indent + (place == 0 ? nameWidth : 0), y, detail, .muted)
-      }
+    for detail in details.dropFirst() {
+      y += line
+      canvas.text(x + Self.indent, y, detail, .muted)
     }
     return y
   }
