@@ -20,7 +20,7 @@ release := .build/release
 
 .PHONY: all build demo test test-pure test-kernel test-machines vmtest bench fuzz \
 	install uninstall deb lint format clean help \
-	setup setup-build setup-test setup-lint setup-package setup-machines
+	setup setup-build setup-lint setup-package setup-test-all setup-machines-all
 
 ## Build
 
@@ -40,7 +40,7 @@ bench: setup build ## Measure reaction, memory and idle cost at scale; QUICK=1 f
 
 ## Test
 
-test: setup setup-lint build ## Set up, build, lint and pass every test of this kernel (needs root)
+test: setup-test-all build ## Set up, build, lint and pass every test of this kernel (needs root)
 	@scripts/run-rings lint pure kernel
 
 test-pure: setup-build ## Tests that need neither root nor a kernel
@@ -49,7 +49,7 @@ test-pure: setup-build ## Tests that need neither root nor a kernel
 test-kernel: setup build ## Tests in network namespaces with the real tools (needs root)
 	@scripts/run-rings kernel
 
-test-machines: setup setup-package setup-machines deb ## Tests on Debian's kernels in QEMU
+test-machines: setup-machines-all deb ## Tests on Debian's kernels in QEMU
 	@scripts/run-rings machines
 
 vmtest: test-machines ## The same
@@ -81,8 +81,14 @@ uninstall: ## Remove what `make install` put there, except the configuration
 setup: ## Install the Debian packages that building and testing need (needs root when some are missing)
 	@scripts/setup build test
 
-setup-build setup-test setup-lint setup-package setup-machines: setup-%:
+setup-build setup-lint setup-package: setup-%:
 	@scripts/setup $*
+
+setup-test-all:
+	@scripts/setup build test lint
+
+setup-machines-all:
+	@scripts/setup build package machines
 
 clean: ## Remove what was built
 	rm -rf .build dist
