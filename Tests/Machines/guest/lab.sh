@@ -25,8 +25,9 @@ until_within() {
   done
 }
 
+# The cache is common to all tests: under emulation compiling takes a second.
 start_fpd() {
-  fpd --socket "$LAB/fpd.sock" --state-dir "$LAB/state" --cache-dir "$LAB/cache" \
+  fpd --socket "$LAB/fpd.sock" --state-dir "$LAB/state" --cache-dir /run/fpd-cache \
     "$@" >"$LAB/fpd.log" 2>&1 &
   daemon=$!
   if ! until_within 30 answers; then fail "fpd does not answer within 30 s"; fi
@@ -36,6 +37,9 @@ answers() {
   kill -0 "$daemon" 2>/dev/null || fail 'fpd ended by itself'
   ctl wait --timeout 1 >/dev/null 2>&1
 }
+
+# The most memory fpd had at any time, in kB.
+peak_memory() { awk '/^VmHWM/ { print $2 }' "/proc/$daemon/status"; }
 
 stop_fpd() {
   if [[ -n $daemon ]]; then
@@ -47,6 +51,23 @@ stop_fpd() {
   fi
 }
 
+# Whether this kernel has a module, loaded or not; loads it.
+needs_module() {
+  modprobe "$1" 2>/dev/null || skip "this kernel has no $1"
+}
+
+# cable NAME [ADDRESS]: a veth device with its peer far-NAME, both up.
+cable() {
+  ip link add "$1" type veth peer name "far-$1"
+  ip link set "$1" up
+  ip link set "far-$1" up
+  if [[ -n ${2:-} ]]; then ip address add "$2" dev "$1"; fi
+}
+
+router() {
+  sysctl -q -w net.ipv4.ip_forward=1
+}
+
 # expect FILTER: the graph, once it corresponds to the kernel, satisfies the jq filter.
 expect() {
   ctl wait --timeout 20 >/dev/null || fail 'fpctl wait did not answer in 20 s'
@@ -55,6 +76,18 @@ expect() {
     jq . "$LAB/graph.json"
     fail "the graph does not satisfy: $1"
   fi
+}
+
+# reason INTERFACE REASON [DETAIL]: a jq filter for "REASON stands in the interface's slow_path".
+reason() {
+  local detail=${3:+" and .detail == \"$3\""}
+  printf '[.interfaces["%s"].slow_path[] | select(.reason == "%s"%s)] | length > 0' \
+    "$1" "$2" "${detail:-}"
+}
+
+no_reason() {
+  printf '(.interfaces["%s"] | type == "object") and ([.interfaces["%s"].slow_path[] |
+    select(.reason == "%s")] | length == 0)' "$1" "$1" "$2"
 }
 
 on_exit() {
