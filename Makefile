@@ -36,7 +36,7 @@ demo: setup build ## Set up, build, and walk through a lab with fpd watching (ne
 	@$(release)/fplab demo
 
 bench: setup build ## Measure reaction, memory and idle cost at scale; QUICK=1 for a short run (needs root)
-	@$(release)/fplab bench $(if $(QUICK),--quick)
+	@$(release)/fplab bench $(if $(QUICK),--quick --output .build/benchmarks)
 
 ## Test
 
