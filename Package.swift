@@ -65,7 +65,7 @@ let package = Package(
       name: "PureTests",
       dependencies: [
         "OrderedJSON", "Netlink", "Introspection", "Topology", "Control", "Configuration",
-        "Rendering", "Datapath",
+        "Rendering", "Datapath", "Lab",
       ],
       resources: [.copy("Fixtures")], swiftSettings: strict),
     .testTarget(

@@ -10,4 +10,6 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
+#include "CSystemLab.h"
+
 #endif
