@@ -16,6 +16,7 @@ public enum Leftovers {
     var processes: [pid_t] = []
     var number = 0
     var ready = false
+    var strict = false
   }
 
   private static let state = Mutex(State())
@@ -35,7 +36,7 @@ public enum Leftovers {
 
   private static func prepare() throws {
     sweep()
-    atexit { Leftovers.removeAll() }
+    atexit { Leftovers.atExit() }
     let code = lab_clean_on_signal { Leftovers.removeAll() }
     if code != 0 { throw LabError("arranging the clean-up on signals", code: code) }
   }
@@ -60,6 +61,20 @@ public enum Leftovers {
       $0.namespaces.map { "namespace \($0)" } + $0.directories.map { "directory \($0)" }
         + $0.processes.map { "process \($0)" }
     }
+  }
+
+  /// From now on the process fails at its exit when something was not removed by then.
+  public static func failOnExit() { state.withLock { $0.strict = true } }
+
+  private static func atExit() {
+    let forgotten = present
+    removeAll()
+    guard state.withLock({ $0.strict }) else { return }
+    let left = forgotten + ((try? Residue.find()) ?? ["(the search for residue failed)"])
+    if left.isEmpty { return }
+    let text = "left behind at the end:\n" + left.map { "  \($0)\n" }.joined()
+    _ = text.withCString { write(STDERR_FILENO, $0, strlen($0)) }
+    _exit(1)
   }
 
   /// Removes everything this process has made: processes, then namespaces, then directories.

@@ -33,16 +33,25 @@ public final class Testbed {
     }
   }
 
-  /// A cable (a veth pair) between two namespaces, both ends up, with addresses where given.
-  public func cable(
-    _ left: Namespace, _ leftDevice: String, _ leftAddress: String? = nil,
-    _ right: Namespace, _ rightDevice: String, _ rightAddress: String? = nil
-  ) throws {
-    try left.run(
-      ["ip", "link", "add", leftDevice, "type", "veth"]
-        + ["peer", "name", rightDevice, "netns", right.name])
-    try up(left, leftDevice, leftAddress)
-    try up(right, rightDevice, rightAddress)
+  /// One end of a cable: a device that is made in a namespace, with an address where one is given.
+  public struct Plug {
+    let namespace: Namespace
+    let device: String
+    let address: String?
+
+    public init(_ namespace: Namespace, _ device: String, _ address: String? = nil) {
+      self.namespace = namespace
+      self.device = device
+      self.address = address
+    }
+  }
+
+  /// A cable (a veth pair) between two namespaces, both ends up.
+  public func cable(_ left: Plug, _ right: Plug) throws {
+    try left.namespace.run(
+      ["ip", "link", "add", left.device, "type", "veth"]
+        + ["peer", "name", right.device, "netns", right.namespace.name])
+    for plug in [left, right] { try up(plug.namespace, plug.device, plug.address) }
   }
 
   private func up(_ namespace: Namespace, _ device: String, _ address: String?) throws {
@@ -61,7 +70,8 @@ public final class Testbed {
     for (number, word) in [(1, "left"), (2, "right")] {
       let host = try bed.add(word, ipv6: ipv6)
       try bed.cable(
-        host, "eth0", "10.0.\(number).2/24", router, "p\(number)", "10.0.\(number).1/24")
+        Plug(host, "eth0", "10.0.\(number).2/24"),
+        Plug(router, "p\(number)", "10.0.\(number).1/24"))
       try host.run("ip route add default via 10.0.\(number).1")
     }
     try router.sysctl("net.ipv4.ip_forward=1")
@@ -75,7 +85,7 @@ public final class Testbed {
     try bridge.ip(batch: ["link add br0 type bridge", "link set br0 up"])
     for number in 1...max(1, hosts) {
       let host = try bed.add("h\(number)", ipv6: ipv6)
-      try bed.cable(host, "eth0", "10.0.0.\(number)/24", bridge, "p\(number)")
+      try bed.cable(Plug(host, "eth0", "10.0.0.\(number)/24"), Plug(bridge, "p\(number)"))
       try bridge.run("ip link set p\(number) master br0")
     }
     return bed
@@ -89,8 +99,8 @@ public final class Testbed {
     for word in words { try bed.add(word, ipv6: ipv6) }
     for (number, (west, east)) in zip(words, words.dropFirst()).enumerated() {
       try bed.cable(
-        try bed[west], "east", "10.0.\(number).1/24", try bed[east], "west",
-        "10.0.\(number).2/24")
+        Plug(try bed[west], "east", "10.0.\(number).1/24"),
+        Plug(try bed[east], "west", "10.0.\(number).2/24"))
     }
     for (place, word) in words.enumerated() {
       let namespace = try bed[word]
