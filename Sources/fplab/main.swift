@@ -13,6 +13,8 @@ let usage = """
 do {
   let arguments = Array(CommandLine.arguments.dropFirst())
   switch arguments.first {
+  case "demo": try Demo.run()
+  case "bench": try Bench.run(Array(arguments.dropFirst()))
   case "shell": try Shell.run(Array(arguments.dropFirst()))
   case "--help", "-h", "help": Terminal.line(usage)
   default:
