@@ -14,7 +14,6 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -80,11 +79,6 @@ int lab_spawn(const struct lab_spawn *spawn, pid_t *pid, const char **step)
 int lab_pipe(int ends[2])
 {
 	return pipe2(ends, O_CLOEXEC) < 0 ? errno : 0;
-}
-
-int lab_pidfd(pid_t pid)
-{
-	return (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
 struct thread_job {

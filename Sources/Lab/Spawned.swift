@@ -39,7 +39,7 @@ final class Spawned: Sendable {
         code: code, hint: code == EPERM ? "this needs root" : "")
     }
     self.pid = pid
-    pidfd = lab_pidfd(pid)
+    pidfd = fpd_pidfd_open(pid)
     if pidfd < 0 {
       let code = errno
       kill(-pid, SIGKILL)

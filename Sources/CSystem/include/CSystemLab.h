@@ -24,9 +24,6 @@ int lab_spawn(const struct lab_spawn *spawn, pid_t *pid, const char **step);
 /* A pipe whose ends no child inherits. 0 or an errno. */
 int lab_pipe(int ends[2]);
 
-/* A descriptor that becomes readable when the process ends. */
-int lab_pidfd(pid_t pid);
-
 /* Makes a network namespace and binds it to a path, as `ip netns add` does. 0 or an errno. */
 int lab_namespace_make(const char *directory, const char *path, const char **step);
 

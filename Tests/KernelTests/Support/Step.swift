@@ -14,7 +14,7 @@ struct Step: Sendable {
   var exactly: [String: String] = [:]
   /// The graph must stay what it was, down to its generation.
   var changesNothing = false
-  /// What must be there for the step to make sense on this kernel; skipped where the command fails.
+  /// A command that fails, in the other namespace, where this kernel cannot do the step: it is skipped.
   var provided: String?
 
   init(

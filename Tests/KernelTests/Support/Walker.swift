@@ -20,6 +20,11 @@ final class Walker {
   init(ipv6: Namespace.IPv6) throws {
     namespace = try bed.add("walk", ipv6: ipv6)
     other = try bed.add("other", ipv6: ipv6)
+    // A new namespace takes these from the machine's first one.
+    try namespace.sysctl([
+      "net.ipv4.ip_forward=0", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0",
+      "net.ipv4.conf.all.send_redirects=1", "net.ipv4.conf.default.send_redirects=1",
+    ])
     for number in 1...3 {
       try bed.cable(.init(other, "far\(number)"), .init(namespace, "p\(number)"))
     }
@@ -33,7 +38,7 @@ final class Walker {
 
   func take(_ walk: Walk) throws {
     for step in walk.steps {
-      if let condition = step.provided, try !namespace.attempt(Command.split(condition)).succeeded {
+      if let condition = step.provided, try !other.attempt(Command.split(condition)).succeeded {
         continue
       }
       for problem in try take(step) { Issue.record("\(walk.name), \(step.name): \(problem)") }
