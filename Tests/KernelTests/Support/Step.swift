@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Lab
 import OrderedJSON
+import Testing
 
 /// One step of configuration, with real tools, and what the graph must show after it.
 struct Step: Sendable {
