@@ -7,8 +7,9 @@ import Netlink
 /// malformed message says "everything", so that nothing is believed that was not read.
 package final class ChangeFeed {
   private let route: Listener
-  private var listeners: [Listener]
+  private var listeners: [Listener] = []
   private var seen = Routes()
+  private var arrivals = Routes()
 
   /// How often the kernel had more to say than fitted (ENOBUFS), since the start.
   package var overruns: Int { listeners.reduce(0) { $0 + $1.overruns } }
@@ -22,6 +23,7 @@ package final class ChangeFeed {
         receive: Listener.buffer),
       everything: .all.subtracting([.nftables, .xtables, .sets]), Self.part)
     listeners = [route]
+    route.onRoute = { [unowned self] message in note(message) }
     // Not every kernel has all of these; what it lacks it cannot change either.
     for group in [
       RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF,
@@ -50,6 +52,25 @@ package final class ChangeFeed {
   /// Takes every message that is there.
   package func drain() -> Parts { listeners.reduce([]) { $0.union($1.drain()) } }
 
+  /// The kinds of routes that appeared in what was drained since the last call.
+  package func takeArrivals() -> Routes {
+    defer { arrivals = Routes() }
+    return arrivals
+  }
+
+  /// From now on every route is news but a plain one where there are some.
+  package func expectOnlyPlain() {
+    var routes = Routes()
+    routes.ipv4 = seen.ipv4.intersection(.plain)
+    routes.ipv6 = seen.ipv6.intersection(.plain)
+    expect(routes)
+  }
+
+  private func note(_ message: Message) {
+    guard let (family, kinds) = RouteKinds.parse(message.payload) else { return }
+    if family == .ipv4 { arrivals.ipv4.formUnion(kinds) } else { arrivals.ipv6.formUnion(kinds) }
+  }
+
   /// From now on routes of these kinds are no news.
   package func expect(_ routes: Routes) {
     guard routes.ipv4 != seen.ipv4 || routes.ipv6 != seen.ipv6 else { return }
@@ -62,7 +83,7 @@ package final class ChangeFeed {
     case RTM_NEWLINK, RTM_DELLINK: [.links, .devices, .routes]
     case RTM_NEWADDR, RTM_DELADDR: [.addresses, .routes]
     case RTM_NEWRULE, RTM_DELRULE: [.policyRules, .routes]
-    case RTM_NEWROUTE, RTM_DELROUTE: .routes
+    case RTM_NEWROUTE, RTM_DELROUTE: []  // the kinds are noted as they arrive
     case RTM_NEWNEXTHOP, RTM_DELNEXTHOP: .routes
     case RTM_NEWQDISC, RTM_DELQDISC, RTM_NEWTFILTER, RTM_DELTFILTER, RTM_NEWTCLASS, RTM_DELTCLASS,
       RTM_NEWCHAIN, RTM_DELCHAIN:
@@ -83,6 +104,7 @@ private final class Listener {
   private let everything: Parts
   private let part: (Message) -> Parts
   private(set) var overruns = 0
+  var onRoute: ((Message) -> Void)?
 
   init(
     _ socket: consuming NetlinkSocket, everything: Parts, _ part: @escaping (Message) -> Parts
@@ -107,6 +129,7 @@ private final class Listener {
         for message in Messages(datagram) {
           any = true
           dirty.formUnion(part(message))
+          if let onRoute, Int(message.type) == RTM_NEWROUTE { onRoute(message) }
         }
         if !any { dirty.formUnion(everything) }
       } catch {

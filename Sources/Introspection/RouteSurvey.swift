@@ -7,7 +7,8 @@ import Netlink
 package final class RouteSurvey {
   private var socket: NetlinkSocket
   private var family = IPFamily.ipv4
-  private var found = Routes()
+  /// What has been met so far.
+  package private(set) var found = Routes()
   private var sequence: UInt32 = 0
   package private(set) var isRunning = false
 

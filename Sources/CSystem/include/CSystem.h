@@ -3,6 +3,7 @@
 #ifndef FPD_CSYSTEM_H
 #define FPD_CSYSTEM_H
 
+#include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
@@ -12,6 +13,7 @@
 #include <sys/un.h>
 
 #include "CSystemLab.h"
+#include "unix-peer.h"
 
 /* The number of a tracepoint, from tracefs wherever it is mounted, or from an instance of it that only
  * this call sees; -1 and errno where the kernel has none. */
