@@ -67,7 +67,7 @@ let package = Package(
       name: "PureTests",
       dependencies: [
         "OrderedJSON", "Netlink", "Introspection", "Topology", "Control", "Configuration",
-        "Rendering", "Datapath", "Usage", "CSystem",
+        "Rendering", "Datapath", "Usage", "CSystem", "Lab",
       ],
       resources: [.copy("Fixtures")], swiftSettings: strict),
     .testTarget(

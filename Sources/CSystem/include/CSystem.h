@@ -12,6 +12,7 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
+#include "CSystemLab.h"
 #include "unix-peer.h"
 
 /* The number of a tracepoint, from tracefs wherever it is mounted, or from an instance of it that only
