@@ -26,6 +26,7 @@ let package = Package(
 
     // Leaves.
     .target(name: "OrderedJSON", swiftSettings: strict),
+    .target(name: "Usage", swiftSettings: strict),
     .target(name: "Netlink", dependencies: ["CNetlink"], swiftSettings: strict),
 
     // The rooms, in the order data flows.
@@ -36,9 +37,10 @@ let package = Package(
       name: "Topology", dependencies: ["Introspection", "OrderedJSON"], swiftSettings: strict),
     .target(name: "Synth", dependencies: ["Topology"], swiftSettings: strict),
     .target(name: "Datapath", dependencies: ["CBPF", "CSystem"], swiftSettings: strict),
-    .target(name: "Control", dependencies: ["OrderedJSON", "CSystem"], swiftSettings: strict),
     .target(
-      name: "Configuration", dependencies: ["CYAML", "OrderedJSON"], swiftSettings: strict),
+      name: "Control", dependencies: ["OrderedJSON", "Usage", "CSystem"], swiftSettings: strict),
+    .target(
+      name: "Configuration", dependencies: ["CYAML", "OrderedJSON", "Usage"], swiftSettings: strict),
     .target(name: "Rendering", dependencies: ["OrderedJSON"], swiftSettings: strict),
     .target(
       name: "Lab", dependencies: ["Control", "OrderedJSON", "CSystem"], swiftSettings: strict),
@@ -48,11 +50,11 @@ let package = Package(
       name: "fpd",
       dependencies: [
         "Introspection", "Topology", "Synth", "Datapath", "Control", "Configuration", "OrderedJSON",
-        "CSystem",
+        "Usage", "CSystem",
       ],
       swiftSettings: strict, linkerSettings: staticStdlib),
     .executableTarget(
-      name: "fpctl", dependencies: ["Control", "Rendering", "OrderedJSON"],
+      name: "fpctl", dependencies: ["Control", "Rendering", "OrderedJSON", "Usage"],
       swiftSettings: strict, linkerSettings: staticStdlib),
     .executableTarget(
       name: "fplab", dependencies: ["Lab", "Control", "OrderedJSON"],
@@ -65,7 +67,7 @@ let package = Package(
       name: "PureTests",
       dependencies: [
         "OrderedJSON", "Netlink", "Introspection", "Topology", "Control", "Configuration",
-        "Rendering", "Datapath",
+        "Rendering", "Datapath", "Usage", "CSystem", "Lab",
       ],
       resources: [.copy("Fixtures")], swiftSettings: strict),
     .testTarget(

@@ -48,6 +48,30 @@ extension RuleTable {
     }
   }
 
+  /// The rules that forwarded packets can reach, without those that only translate addresses.
+  package func forwardedRules() -> ForwardedRules {
+    var found = ForwardedRules()
+    guard !flags.contains(.dormant) else { return found }
+    let start = chains.indices.filter { place in
+      guard let base = chains[place].base, base.type != "nat" else { return false }
+      switch base.hook {
+      case .prerouting, .forward, .postrouting: return true
+      case .input, .output, .ingress, .egress, .unknown: return false
+      }
+    }
+    found.drops = start.contains { chains[$0].base?.policy != .accept }
+    for place in reachable(from: start) {
+      found.count += chains[place].rules.count
+      for rule in chains[place].rules where !rule.isFullyModelled {
+        found.unmodelled += 1
+        for name in rule.unmodelled where !found.unmodelledNames.contains(name) {
+          found.unmodelledNames.append(name)
+        }
+      }
+    }
+    return found
+  }
+
   private func reachable(from start: [Int]) -> [Int] {
     let byName = Dictionary(
       chains.indices.map { (chains[$0].name, $0) }, uniquingKeysWith: { first, _ in first })
@@ -74,4 +98,13 @@ extension Chain {
     guard let base else { return false }
     return !rules.isEmpty || base.policy != .accept
   }
+}
+
+/// What forwarded packets can meet in one table.
+package struct ForwardedRules: Equatable, Sendable {
+  package var count = 0
+  package var unmodelled = 0
+  package var unmodelledNames: [String] = []
+  /// Whether a base chain's policy is other than acceptance.
+  package var drops = false
 }
