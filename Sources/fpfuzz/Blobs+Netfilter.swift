@@ -182,7 +182,7 @@ extension Blobs {
 
   /// Names, revisions and sizes of matches of iptables.
   private static let matches: [(String, UInt8, Int)] = [
-    ("tcp", 0, 16), ("udp", 0, 16), ("icmp", 0, 8), ("icmp6", 0, 8), ("sctp", 0, 72),
+    ("tcp", 0, 16), ("udp", 0, 16), ("icmp", 0, 8), ("icmp6", 0, 8), ("sctp", 0, 296),
     ("multiport", 1, 48), ("iprange", 1, 72), ("mac", 0, 16), ("mark", 1, 16), ("addrtype", 1, 8),
     ("addrtype", 0, 16), ("pkttype", 0, 8), ("length", 0, 8), ("ttl", 0, 8), ("hl", 0, 8),
     ("dscp", 0, 8), ("tos", 1, 8), ("physdev", 0, 72), ("comment", 0, 256), ("set", 4, 48),

@@ -39,7 +39,7 @@ extension MatchCase {
   private static func set(_ index: UInt16, _ sides: [Bool], negated: Bool = false) -> Match {
     .set(
       SetMatch(
-        index: index, dimensions: sides, negated: negated, looksAtCounters: false, flags: 0))
+        index: index, dimensions: sides, negated: negated, counters: 0, flags: 0))
   }
 
   /// The same in both families.
@@ -60,8 +60,7 @@ extension MatchCase {
       "-p tcp -m tcp --sport 1000:2000 ! --dport 22",
       tcp(source: PortRange(1000, 2000), destination: PortRange(22, 22), .destination),
       native: [
-        isTCP, .sourcePort(PortRange(1000, .max), negated: false),
-        .sourcePort(PortRange(0, 2000), negated: false),
+        isTCP, .sourcePort(PortRange(1000, 2000), negated: false),
         .destinationPort(PortRange(22, 22), negated: true),
       ]),
     MatchCase(
@@ -181,7 +180,7 @@ extension MatchCase {
             six: false, source: .init(low: 0x0a00_0001, high: 0x0a00_0009, negated: false),
             destination: .init(low: 0x0a01_0001, high: 0x0a01_0002, negated: true)))
       ]),
-    MatchCase("-j REJECT --reject-with icmp-host-prohibited", [], target: .reject(8)),
+    MatchCase("-j REJECT --reject-with icmp-host-prohibited", [], target: .reject(6)),
   ]
 
   static let ipv6: [MatchCase] = [

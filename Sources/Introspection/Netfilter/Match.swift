@@ -258,17 +258,18 @@ package struct SetMatch: Equatable, Sendable {
   /// What each dimension of the set is looked up with: true the source, false the destination.
   package var dimensions: [Bool]
   package var negated: Bool
-  /// Whether it also looks at the element's counters, or refrains from updating them.
-  package var looksAtCounters: Bool
+  /// A fingerprint of the conditions on the element's counters; 0 when there are none.
+  package var counters: UInt64
+  /// `IPSET_FLAG_*`.
   package var flags: UInt32
 
   package init(
-    index: UInt16, dimensions: [Bool], negated: Bool, looksAtCounters: Bool, flags: UInt32
+    index: UInt16, dimensions: [Bool], negated: Bool, counters: UInt64, flags: UInt32
   ) {
     self.index = index
     self.dimensions = dimensions
     self.negated = negated
-    self.looksAtCounters = looksAtCounters
+    self.counters = counters
     self.flags = flags
   }
 }
