@@ -60,14 +60,14 @@ let package = Package(
       name: "fplab", dependencies: ["Lab", "Control", "OrderedJSON"],
       swiftSettings: strict, linkerSettings: staticStdlib),
     .executableTarget(
-      name: "fpfuzz", dependencies: ["Netlink", "Introspection"],
+      name: "fpfuzz", dependencies: ["Netlink", "CNetlink", "Introspection"],
       swiftSettings: strict, linkerSettings: staticStdlib),
 
     .testTarget(
       name: "PureTests",
       dependencies: [
         "OrderedJSON", "Netlink", "Introspection", "Topology", "Control", "Configuration",
-        "Rendering", "Datapath", "Usage", "CSystem",
+        "Rendering", "Datapath", "Usage", "CSystem", "Lab",
       ],
       resources: [.copy("Fixtures")], swiftSettings: strict),
     .testTarget(

@@ -1,1 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "CBPF.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The end of a verifier log says why: the beginning is dropped when it does not all fit. */
+static char kept[1 << 14], taken[1 << 14];
+static size_t used;
+
+static int keep(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	static char line[1 << 14];
+	if (level == LIBBPF_DEBUG)
+		return 0;
+	int length = vsnprintf(line, sizeof(line), format, arguments);
+	if (length <= 0)
+		return 0;
+	size_t size = (size_t)length < sizeof(line) ? (size_t)length : sizeof(line) - 1;
+	if (used + size >= sizeof(kept)) {
+		size_t excess = used + size + 1 - sizeof(kept);
+		excess = excess < used ? excess : used;
+		memmove(kept, kept + excess, used - excess);
+		used -= excess;
+	}
+	memcpy(kept + used, line, size);
+	used += size;
+	kept[used] = 0;
+	return length;
+}
+
+void fpd_bpf_keep_log(void)
+{
+	libbpf_set_print(keep);
+}
+
+const char *fpd_bpf_take_log(void)
+{
+	memcpy(taken, kept, used + 1);
+	used = 0;
+	kept[0] = 0;
+	return taken;
+}
+
+struct bpf_object *fpd_bpf_open(const void *bytes, size_t size, const char *name)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = name);
+	return bpf_object__open_mem(bytes, size, &options);
+}
+
+int fpd_bpf_run(int program)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, options);
+	return bpf_prog_test_run_opts(program, &options);
+}
+
+static int ignore(void *context, void *record, size_t size)
+{
+	(void)context;
+	(void)record;
+	(void)size;
+	return 0;
+}
+
+struct ring_buffer *fpd_bpf_ring_new(int map)
+{
+	return ring_buffer__new(map, ignore, NULL, NULL);
+}
+
+int fpd_bpf_ring_count(struct ring_buffer *ring)
+{
+	return ring_buffer__consume(ring);
+}

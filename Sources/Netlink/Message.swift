@@ -56,6 +56,12 @@ public struct Request {
     pad()
   }
 
+  /// Appends a header of `count` zeros.
+  public mutating func append(zeros count: Int) {
+    bytes.append(contentsOf: repeatElement(0, count: count))
+    pad()
+  }
+
   public mutating func attribute(_ type: Int, bytes payload: [UInt8]) {
     append16(UInt16(4 + payload.count), UInt16(truncatingIfNeeded: type))
     bytes.append(contentsOf: payload)

@@ -92,7 +92,7 @@ public struct NetlinkSocket: ~Copyable {
   public mutating func dump(
     _ what: String, _ request: Request, _ body: (Message) throws(NetlinkError) -> Void
   ) throws(NetlinkError) {
-    try send(what, request, flags: NLM_F_REQUEST | NLM_F_DUMP)
+    let sequence = try send(what, request, flags: NLM_F_REQUEST | NLM_F_DUMP)
     var interrupted = false
     while true {
       let datagram = try receive(what)
@@ -117,7 +117,7 @@ public struct NetlinkSocket: ~Copyable {
     _ what: String, _ request: Request,
     _ body: (Message) throws(NetlinkError) -> Void = { (_: Message) throws(NetlinkError) in }
   ) throws(NetlinkError) {
-    try send(what, request, flags: NLM_F_REQUEST | NLM_F_ACK)
+    let sequence = try send(what, request, flags: NLM_F_REQUEST | NLM_F_ACK)
     while true {
       let datagram = try receive(what)
       for message in Messages(datagram) where message.sequence == sequence {
@@ -130,15 +130,17 @@ public struct NetlinkSocket: ~Copyable {
     }
   }
 
-  private mutating func send(
+  /// Sends a request whose answer the caller reads itself; returns the number its messages bear.
+  public mutating func send(
     _ what: String, _ request: Request, flags: Int32
-  ) throws(NetlinkError) {
+  ) throws(NetlinkError) -> UInt32 {
     sequence &+= 1
     var request = request
     request.seal(sequence: sequence, flags: flags)
     let count = request.bytes.count
     let sent = request.bytes.withUnsafeBytes { mnl_socket_sendto(handle, $0.baseAddress, count) }
     if sent < 0 { throw .refused(what: what, code: errno, hint: "") }
+    return sequence
   }
 
   /// One datagram, waiting for it; the bytes are valid until the next receive.

@@ -1,1 +1,141 @@
 // SPDX-License-Identifier: Apache-2.0
+import Introspection
+import OrderedJSON
+
+/// Derives the processing graph from a namespace's state: a pure function.
+package enum Topology {
+  package static func derive(
+    _ state: NetworkState, preference: (String) -> HookPreference = { _ in .auto }
+  ) -> ProcessingGraph {
+    let surroundings = Surroundings(state)
+    var graph = ProcessingGraph()
+    graph.interfaces.reserveCapacity(state.links.count)
+    for link in state.links {
+      var derivation = Derivation(link, in: surroundings)
+      graph.interfaces.append(derivation.run(preference(link.name)))
+    }
+    return graph
+  }
+}
+
+/// The graph of one interface in the making.
+struct Derivation {
+  let link: Link
+  let surroundings: Surroundings
+  var nodes: [Node] = []
+  var slowPath: [SlowPath] = []
+
+  init(_ link: Link, in surroundings: Surroundings) {
+    self.link = link
+    self.surroundings = surroundings
+  }
+
+  mutating func run(_ preference: HookPreference) -> InterfaceGraph {
+    judgeDevice()
+    judgeAttachments()
+    addNodes()
+    judgeEgress()
+    if preference == .off { stop(.hookOff) }
+    // Modules were added in the order packets meet them.
+    for index in nodes.indices.dropLast() { nodes[index].next = nodes[index + 1].module }
+    let slow = nodes.isEmpty || slowPath.contains { $0.scope == .interface }
+    return InterfaceGraph(
+      name: link.name, index: link.index, hook: slow ? .none : hook(preference), nodes: nodes,
+      slowPath: slowPath)
+  }
+
+  /// The whole interface stays slow.
+  mutating func stop(_ reason: Reason, _ detail: String? = nil) {
+    slowPath.append(SlowPath(reason: reason, scope: .interface, detail: detail))
+  }
+
+  /// Some of its packets do.
+  mutating func punt(_ reason: Reason, _ detail: String? = nil) {
+    slowPath.append(SlowPath(reason: reason, scope: .packets, detail: detail))
+  }
+
+  private func hook(_ preference: HookPreference) -> Hook {
+    switch preference {
+    case .xdp: .xdp
+    case .genericXDP: .genericXDP
+    case .tc: .tc
+    case .auto, .off: automaticHook
+    }
+  }
+
+  /// XDP where frames come from a wire; TC where they come from a container or a virtual machine, whose
+  /// large segments XDP would have to cut up.
+  private var automaticHook: Hook {
+    switch link.kind {
+    case .plain, .dummy: .xdp
+    default: .tc
+    }
+  }
+
+  // MARK: - What keeps the interface slow as a whole
+
+  private mutating func judgeDevice() {
+    if link.hardware == Link.loopback { return stop(.loopback) }
+    if !link.isEthernet { stop(.notEthernet, link.kindName.isEmpty ? nil : link.kindName) }
+    switch link.kind {
+    case .plain, .veth, .dummy: break
+    case .tun(let tap, _): if !tap, link.isEthernet { stop(.deviceKind, "tun") }
+    case .bridge: stop(.bridgeDevice)
+    default: if link.isEthernet { stop(.deviceKind, link.kindName) }
+    }
+    if !link.up {
+      stop(.linkDown)
+    } else if !link.carrier {
+      stop(.noCarrier)
+    }
+    switch link.slaveKind {
+    case "", "bridge": break
+    case "vrf": stop(.vrfMember, surroundings.link(link.master)?.name)
+    default: stop(.bondMember, surroundings.link(link.master)?.name)
+    }
+  }
+
+  private mutating func judgeAttachments() {
+    let view = surroundings.view(link)
+    for program in link.xdp { stop(.foreignXDP, "\(program.mode.rawValue), id \(program.program)") }
+    let filters = surroundings.filters(link, .ingress)
+    if !filters.isEmpty { stop(.foreignIngress, filters.map(\.kind).joined(separator: ", ")) }
+    if view.tcxIngress > 0 { stop(.foreignIngress, "\(view.tcxIngress) TCX") }
+    if view.netfilterIngress > 0 { stop(.netfilterIngress) }
+    if view.taps > 0 { stop(.packetTap, "\(view.taps)") }
+    let handler = String(view.receiveHandler.prefix { $0 != " " })
+    if !["", "br_handle_frame"].contains(handler), link.slaveKind.isEmpty || link.slaveKind == "bridge" {
+      stop(.receiveHandler, handler)
+    }
+  }
+
+  private mutating func judgeEgress() {
+    if link.hardware == Link.loopback { return }
+    let shapers = surroundings.shapers(link)
+    if !shapers.isEmpty {
+      punt(.egressQdisc, Set(shapers.map(\.kind)).sorted().joined(separator: ", "))
+    }
+    let view = surroundings.view(link)
+    let filters = surroundings.filters(link, .egress)
+    if !filters.isEmpty { punt(.foreignEgress, filters.map(\.kind).joined(separator: ", ")) }
+    if view.tcxEgress > 0 { punt(.foreignEgress, "\(view.tcxEgress) TCX") }
+    if view.netfilterEgress > 0 { punt(.netfilterEgress) }
+  }
+
+  // MARK: - What packets meet
+
+  private mutating func addNodes() {
+    guard link.isEthernet else { return }
+    if case .bridge(let settings) = link.kind {
+      addBridge(link, settings, port: nil)
+      addRouter(through: link)
+    } else if link.slaveKind == "bridge", let bridge = surroundings.link(link.master),
+      case .bridge(let settings) = bridge.kind
+    {
+      addBridge(bridge, settings, port: link.port ?? BridgePort())
+      addRouter(through: bridge)
+    } else if link.slaveKind.isEmpty {
+      addRouter(through: link)
+    }
+  }
+}

@@ -1,1 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Lab
+
+let usage = """
+  usage: fplab COMMAND
+    demo               a lab, fpd in its router, a dozen commands and the graph after each
+    bench [--quick] [--output DIRECTORY]
+                       how soon fpd follows, and what it costs, at scale
+    shell [TOPOLOGY]   a lab to step into by hand
+  """
+
+do {
+  let arguments = Array(CommandLine.arguments.dropFirst())
+  switch arguments.first {
+  case "demo": try Demo.run()
+  case "bench": try Bench.run(Array(arguments.dropFirst()))
+  case "shell": try Shell.run(Array(arguments.dropFirst()))
+  case "--help", "-h", "help": Terminal.line(usage)
+  default:
+    Terminal.complain(usage)
+    exit(2)
+  }
+} catch {
+  Terminal.complain("fplab: \(error)")
+  exit(1)
+}

@@ -3,6 +3,9 @@
 #ifndef FPD_CNETLINK_H
 #define FPD_CNETLINK_H
 
+/* before the kernel's own definitions of the same structures, which then stand back */
+#include <netinet/in.h>
+
 #include <libmnl/libmnl.h>
 #include <linux/if.h>
 #include <linux/if_addr.h>
@@ -11,6 +14,7 @@
 #include <linux/if_link.h>
 #include <linux/if_packet.h>
 #include <linux/fib_rules.h>
+#include <linux/filter.h>
 #include <linux/neighbour.h>
 #include <linux/netconf.h>
 #include <linux/netfilter.h>
@@ -25,8 +29,15 @@
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <linux/veth.h>
-#include <linux/xfrm.h>
 #include <stdint.h>
 #include <sys/socket.h>
+
+/* linux/xfrm.h defines structures that clash with the C library's in one module. */
+enum {
+	FPD_XFRM_MSG_NEWPOLICY = 0x13,
+	FPD_XFRM_MSG_GETPOLICY = 0x15,
+	FPD_XFRM_GROUP_POLICY = 4,
+	FPD_XFRM_POLICY_ID_SIZE = 64, /* sizeof(struct xfrm_userpolicy_id) */
+};
 
 #endif

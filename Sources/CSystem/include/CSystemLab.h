@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the lab needs from the system and Swift cannot do itself: spawn into a namespace without a
+ * fork of the whole program, threads inside a namespace, and packet sockets. */
+#ifndef FPD_CSYSTEM_LAB_H
+#define FPD_CSYSTEM_LAB_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* What to start, where. Descriptors of -1 mean /dev/null. */
+struct lab_spawn {
+	const char *program;
+	char *const *arguments;
+	char *const *environment;
+	const char *namespace_path; /* NULL: stay in this namespace */
+	int input, output, errors;
+	int own_mounts; /* a private mount namespace */
+};
+
+/* Starts a program in a process group of its own. 0, or an errno with the step that failed. */
+int lab_spawn(const struct lab_spawn *spawn, pid_t *pid, const char **step);
+
+/* A pipe whose ends no child inherits. 0 or an errno. */
+int lab_pipe(int ends[2]);
+
+/* Makes a network namespace and binds it to a path, as `ip netns add` does. 0 or an errno. */
+int lab_namespace_make(const char *directory, const char *path, const char **step);
+
+/* Runs a function on a thread of its own inside a namespace and waits for it. 0 or an errno. */
+int lab_namespace_run(const char *path, void (*body)(void *), void *argument, const char **step);
+
+/* Has SIGINT, SIGTERM and SIGHUP call `clean` on a thread of its own and then end the process. */
+int lab_clean_on_signal(void (*clean)(void));
+
+/* A packet socket for every protocol on a device of the calling thread's namespace. Negative: -errno. */
+int lab_packet_open(unsigned int ifindex);
+int lab_packet_send(int socket, unsigned int ifindex, const void *frame, size_t length);
+
+struct lab_packet {
+	uint64_t nanoseconds; /* since 1970 */
+	uint32_t wire_length;
+	uint8_t outgoing;
+};
+
+/* Receives one frame without waiting, its VLAN tag put back in place. Its length, or -errno. */
+ssize_t lab_packet_receive(int socket, void *frame, size_t room, struct lab_packet *packet);
+
+#endif

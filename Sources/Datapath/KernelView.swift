@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+import CBPF
+import Glibc
+
+/// Runs the programs of `fpm/live/view.bpf.c`: what the kernel of this namespace is configured to do
+/// where no netlink family tells it.
+package final class KernelView {
+  private let object: LoadedObject
+  private let area: UnsafeMutablePointer<view_area>
+  private let identityProgram: Int32
+  private let hooksProgram: Int32
+  private let devicesProgram: Int32
+
+  package init(_ source: ObjectSource) throws(DatapathError) {
+    let bytes = try source.object("live/view.bpf.c", with: ["live/view.h", "kernel/helpers.h"])
+    let loaded = try LoadedObject(bytes, name: "fpd_view")
+    area = try loaded.globals(as: view_area.self)
+    identityProgram = bpf_program__fd(try loaded.program("fpd_identity"))
+    hooksProgram = bpf_program__fd(try loaded.program("fpd_hooks"))
+    devicesProgram = bpf_program__fd(try loaded.program("fpd_devices"))
+    object = loaded
+  }
+
+  deinit { munmap(area, (MemoryLayout<view_area>.size + 4095) & ~4095) }
+
+  package func identity() throws(DatapathError) -> view_identity {
+    try run(identityProgram, "identity")
+    return area.pointee.identity
+  }
+
+  /// One netfilter hook as the program recorded it.
+  package struct Hook {
+    package var family: UInt8
+    package var point: UInt8
+    package var priority: Int32
+    package var function: String
+    package var table: String
+    package var chain: String
+  }
+
+  package func hooks() throws(DatapathError) -> [Hook] {
+    try run(hooksProgram, "hooks")
+    let count = Int(area.pointee.hooks_count)
+    if count >= Int(VIEW_HOOKS_MAX) {
+      throw DatapathError("listing netfilter hooks", "there are more than \(count - 1)")
+    }
+    return withUnsafeBytes(of: &area.pointee.hooks) { records in
+      records.bindMemory(to: view_hook.self).prefix(count).map { record in
+        Hook(
+          family: record.family, point: record.hook, priority: record.priority,
+          function: words(record.function), table: words(record.table), chain: words(record.chain))
+      }
+    }
+  }
+
+  /// One device as the program recorded it.
+  package struct Device {
+    package var index: Int32
+    package var record: view_device
+    package var receiveHandler: String
+  }
+
+  package func devices(_ indexes: [Int32]) throws(DatapathError) -> [Device] {
+    var found: [Device] = []
+    found.reserveCapacity(indexes.count)
+    let chunk = Int(VIEW_DEVICES_MAX)
+    for start in stride(from: 0, to: indexes.count, by: chunk) {
+      let asked = indexes[start..<min(start + chunk, indexes.count)]
+      withUnsafeMutableBytes(of: &area.pointee.devices) { raw in
+        let records = raw.bindMemory(to: view_device.self)
+        for (place, index) in asked.enumerated() { records[place].ifindex = index }
+      }
+      area.pointee.devices_count = UInt32(asked.count)
+      try run(devicesProgram, "devices")
+      withUnsafeBytes(of: &area.pointee.devices) { raw in
+        for record in raw.bindMemory(to: view_device.self).prefix(asked.count)
+        where record.found != 0 {
+          found.append(
+            Device(index: record.ifindex, record: record, receiveHandler: words(record.rx_handler)))
+        }
+      }
+    }
+    return found
+  }
+
+  private func run(_ program: Int32, _ name: String) throws(DatapathError) {
+    if fpd_bpf_run(program) != 0 {
+      throw DatapathError("running the program \(name)", String(cString: strerror(errno)))
+    }
+  }
+}
+
+/// The text in a fixed array of characters.
+private func words<Characters>(_ characters: Characters) -> String {
+  withUnsafeBytes(of: characters) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+import CNetlink
+import Netlink
+
+package enum IPFamily: UInt8, Sendable, Hashable {
+  case ipv4 = 2
+  case ipv6 = 10
+}
+
+/// An address of a device.
+package struct Address: Equatable, Sendable {
+  package var link: Int32
+  package var family: IPFamily
+  package var bytes: [UInt8]
+  package var prefixLength: UInt8
+  package var scope: UInt8
+
+  /// Reads an RTM_NEWADDR message's payload.
+  package static func parse(_ payload: Bytes) -> Address? {
+    guard let family = payload[0].flatMap(IPFamily.init), let prefixLength = payload[1],
+      let scope = payload[3], let link = payload.load(4, as: Int32.self)
+    else { return nil }
+    var bytes: [UInt8] = []
+    for attribute in Attributes(payload, after: 8) {
+      // On point-to-point links IFA_ADDRESS is the peer's: IFA_LOCAL is ours where it is given.
+      if attribute.type == IFA_LOCAL { bytes = attribute.payload.array }
+      if attribute.type == IFA_ADDRESS, bytes.isEmpty { bytes = attribute.payload.array }
+    }
+    guard bytes.count == (family == .ipv4 ? 4 : 16) else { return nil }
+    return Address(
+      link: link, family: family, bytes: bytes, prefixLength: prefixLength, scope: scope)
+  }
+
+  package var text: String {
+    if family == .ipv4 { return bytes.map { String($0) }.joined(separator: ".") }
+    let groups = stride(from: 0, to: 16, by: 2).map {
+      String(UInt16(bytes[$0]) << 8 | UInt16(bytes[$0 + 1]), radix: 16)
+    }
+    return groups.joined(separator: ":")
+  }
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// One condition a packet must meet. iptables-legacy, iptables-nft and nftables all end up here.
+///
+/// Small on purpose (24 bytes): a table may hold tens of thousands of rules. What would not fit is
+/// `indirect`.
+package enum Match: Equatable, Sendable {
+  case input(InterfaceMatch)
+  case output(InterfaceMatch)
+  /// By index, as `nft … iif` compares.
+  case inputIndex(UInt32, negated: Bool)
+  case outputIndex(UInt32, negated: Bool)
+  case source(AddressMatch)
+  case destination(AddressMatch)
+  /// The transport protocol: the IPv4 header's, or what follows IPv6's extension headers.
+  case transport(UInt8, negated: Bool)
+  /// `NFPROTO_*`, in tables for more than one family.
+  case family(UInt8, negated: Bool)
+  /// The EtherType, in host order.
+  case etherType(UInt16, negated: Bool)
+  /// IPv4 fragments other than the first.
+  case fragment(negated: Bool)
+
+  // The next four also ask that the packet be no later fragment and hold the whole header.
+  case tcp(TCPMatch)
+  case udp(UDPMatch)
+  case sctp(SCTPMatch)
+  case icmp(ICMPMatch)
+  /// Ports of whichever transport protocol an earlier match settled (nftables).
+  case sourcePort(PortRange, negated: Bool)
+  case destinationPort(PortRange, negated: Bool)
+  case tcpFlags(mask: UInt8, value: UInt8, negated: Bool)
+  case icmpType(UInt8, six: Bool, negated: Bool)
+  case icmpCode(UInt8, six: Bool, negated: Bool)
+  indirect case multiport(MultiportMatch)
+
+  indirect case addressRange(AddressRangeMatch)
+  indirect case sourceMAC([UInt8], negated: Bool)
+  indirect case destinationMAC([UInt8], negated: Bool)
+  case mark(MaskedMatch)
+  case addressType(AddressTypeMatch)
+  /// `PACKET_HOST` and so on.
+  case packetType(UInt8, negated: Bool)
+  /// Of the IPv4 total length, or IPv6 payload length and its header.
+  case length(UInt16, UInt16, negated: Bool)
+  /// TTL or hop limit.
+  case ttl(Comparison, UInt8)
+  case dscp(UInt8, negated: Bool)
+  case tos(value: UInt8, mask: UInt8, negated: Bool)
+  indirect case bridgePort(BridgePortMatch)
+  indirect case set(SetMatch)
+  indirect case conntrack(ConntrackMatch)
+  case connectionMark(MaskedMatch)
+  /// A look-up in one of the table's own sets (nftables).
+  indirect case lookup(Lookup)
+  case comment(String)
+  indirect case unknown(UnknownExtension)
+}
+
+/// How a number is compared; the raw values are `NFT_CMP_*`.
+package enum Comparison: UInt8, Sendable {
+  case equal, notEqual, less, lessOrEqual, greater, greaterOrEqual
+}
+
+/// An interface by name, or by the start of its name.
+package struct InterfaceMatch: Equatable, Sendable {
+  package var name: String
+  package var wildcard: Bool
+  package var negated: Bool
+
+  package init(_ name: String, wildcard: Bool = false, negated: Bool = false) {
+    (self.name, self.wildcard, self.negated) = (name, wildcard, negated)
+  }
+}
+
+/// An address under a mask, which need not be a prefix; numbers in host order.
+package enum AddressMatch: Equatable, Sendable {
+  case ipv4(UInt32, mask: UInt32, negated: Bool)
+  indirect case ipv6(UInt128, mask: UInt128, negated: Bool)
+}
+
+/// Ports from `low` to `high`, both included.
+package struct PortRange: Equatable, Sendable {
+  package var low: UInt16
+  package var high: UInt16
+
+  package init(_ low: UInt16, _ high: UInt16) { (self.low, self.high) = (low, high) }
+  package static let all = PortRange(0, .max)
+}
+
+/// `-m tcp`.
+package struct TCPMatch: Equatable, Sendable {
+  package var source: PortRange
+  package var destination: PortRange
+  /// The number of a TCP option that must be there; 0 asks for none.
+  package var option: UInt8
+  package var flagMask: UInt8
+  package var flagValue: UInt8
+  package var inverted: Inverted
+
+  package struct Inverted: OptionSet, Sendable {
+    package let rawValue: UInt8
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+    package static let source = Inverted(rawValue: 1)
+    package static let destination = Inverted(rawValue: 2)
+    package static let flags = Inverted(rawValue: 4)
+    package static let option = Inverted(rawValue: 8)
+  }
+}
+
+/// `-m udp` and `-m udplite`.
+package struct UDPMatch: Equatable, Sendable {
+  package var source: PortRange
+  package var destination: PortRange
+  /// `source` and `destination` alone have meaning.
+  package var inverted: TCPMatch.Inverted
+}
+
+/// `-m sctp` without chunk types.
+package struct SCTPMatch: Equatable, Sendable {
+  package var source: PortRange?
+  package var destination: PortRange?
+  package var inverted: TCPMatch.Inverted
+}
+
+/// `-m icmp`, `-m icmp6`; type 255 is any.
+package struct ICMPMatch: Equatable, Sendable {
+  package var six: Bool
+  package var type: UInt8
+  package var lowCode: UInt8
+  package var highCode: UInt8
+  package var negated: Bool
+}
+
+/// `-m multiport`.
+package struct MultiportMatch: Equatable, Sendable {
+  package enum Side: UInt8, Sendable { case source, destination, either }
+  package var side: Side
+  package var ports: [PortRange]
+  package var negated: Bool
+}
+
+/// `-m iprange`, and nftables' ranges of addresses; IPv4 addresses in the low 32 bits.
+package struct AddressRangeMatch: Equatable, Sendable {
+  package struct Side: Equatable, Sendable {
+    package var low: UInt128
+    package var high: UInt128
+    package var negated: Bool
+  }
+  package var six: Bool
+  package var source: Side?
+  package var destination: Side?
+}
+
+/// A 32-bit mark under a mask.
+package struct MaskedMatch: Equatable, Sendable {
+  package var value: UInt32
+  package var mask: UInt32
+  package var negated: Bool
+}
+
+/// `-m addrtype`: bit N of a set stands for `RTN_` type N.
+package struct AddressTypeMatch: Equatable, Sendable {
+  package var source: UInt16
+  package var destination: UInt16
+  package var flags: Flags
+
+  package struct Flags: OptionSet, Sendable {
+    package let rawValue: UInt8
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+    package static let invertSource = Flags(rawValue: 1)
+    package static let invertDestination = Flags(rawValue: 2)
+    package static let limitToInput = Flags(rawValue: 4)
+    package static let limitToOutput = Flags(rawValue: 8)
+  }
+}
+
+/// `-m physdev`.
+package struct BridgePortMatch: Equatable, Sendable {
+  package var input: InterfaceMatch?
+  package var output: InterfaceMatch?
+  /// `XT_PHYSDEV_OP_*`: which conditions there are, and which of them are inverted.
+  package var conditions: UInt8
+  package var inverted: UInt8
+}
+
+/// `-m set`: membership in an ipset, told by its index as the kernel keeps it.
+package struct SetMatch: Equatable, Sendable {
+  package var index: UInt16
+  /// What each dimension of the set is looked up with: true the source, false the destination.
+  package var dimensions: [Bool]
+  package var negated: Bool
+  /// Whether it also looks at the element's counters, or refrains from updating them.
+  package var looksAtCounters: Bool
+  package var flags: UInt32
+}
+
+/// `-m conntrack`, `-m state`, `ct state`.
+package struct ConntrackMatch: Equatable, Sendable {
+  /// `XT_CONNTRACK_*`: which conditions there are, and which of them are inverted.
+  package var conditions: UInt16
+  package var inverted: UInt16
+  package var states: States
+  /// `IPS_*` bits.
+  package var status: UInt16
+  /// A fingerprint of the other conditions (original and reply addresses and ports, expiry).
+  package var rest: UInt64
+
+  /// `XT_CONNTRACK_STATE_*`, which are also nftables' bits of `ct state`.
+  package struct States: OptionSet, Sendable {
+    package let rawValue: UInt16
+    package init(rawValue: UInt16) { self.rawValue = rawValue }
+    package static let invalid = States(rawValue: 1)
+    package static let established = States(rawValue: 2)
+    package static let related = States(rawValue: 4)
+    package static let new = States(rawValue: 8)
+    package static let sourceNAT = States(rawValue: 0x40)
+    package static let destinationNAT = States(rawValue: 0x80)
+    package static let untracked = States(rawValue: 0x100)
+  }
+
+  package static let state: UInt16 = 1
+  package static let status: UInt16 = 1 << 6
+  package static let direction: UInt16 = 1 << 12
+
+  /// Whether anything but the connection's state, status and direction is looked at.
+  package var looksAtMore: Bool {
+    conditions & ~(Self.state | Self.status | Self.direction | 1 << 13) != 0
+  }
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A set or map of an nftables table.
+///
+/// Elements of anonymous sets are part of the rule that holds them and so are kept; those of named
+/// sets come and go like routes and are read on demand (`RulesetReader.elements`).
+package struct NamedSet: Equatable, Sendable {
+  package var name: String
+  package var flags: Flags = []
+  /// nft's number for the kind of key (several six-bit numbers in a concatenation).
+  package var keyType: UInt32 = 0
+  package var keyLength: UInt32 = 0
+  /// Lengths of the fields of a concatenation.
+  package var fields: [UInt32] = []
+  /// Of a map: the kind of value, `0xffffff00` a verdict.
+  package var dataType: UInt32 = 0
+  package var dataLength: UInt32 = 0
+  /// Of a map to objects: `NFT_OBJECT_*`.
+  package var objectType: UInt32 = 0
+  /// How many elements it may hold; 0 no limit.
+  package var size: UInt32 = 0
+  /// Milliseconds.
+  package var timeout: UInt64 = 0
+  /// Names of the statements each element runs when it matches.
+  package var statements: [String] = []
+  /// Of an anonymous set; empty for a named one.
+  package var elements: [Element] = []
+
+  package init(name: String) { self.name = name }
+
+  package struct Flags: OptionSet, Sendable {
+    package let rawValue: UInt32
+    package init(rawValue: UInt32) { self.rawValue = rawValue }
+    package static let anonymous = Flags(rawValue: 1)
+    package static let constant = Flags(rawValue: 2)
+    package static let interval = Flags(rawValue: 4)
+    package static let map = Flags(rawValue: 8)
+    package static let timeout = Flags(rawValue: 16)
+    /// Rules add elements to it.
+    package static let dynamic = Flags(rawValue: 32)
+    package static let objectMap = Flags(rawValue: 64)
+    package static let concatenation = Flags(rawValue: 128)
+  }
+
+  package var isVerdictMap: Bool { flags.contains(.map) && dataType == 0xffff_ff00 }
+
+  package struct Element: Equatable, Sendable {
+    package var key: [UInt8]
+    /// The end of the range in sets of concatenated ranges; in other interval sets ranges are pairs
+    /// of elements, the second with `isEnd`.
+    package var keyEnd: [UInt8]?
+    package var isEnd = false
+    package var isCatchAll = false
+    package var value: Value?
+
+    package enum Value: Equatable, Sendable {
+      case data([UInt8])
+      case verdict(Verdict)
+      case object(String)
+    }
+  }
+}
+
+/// A named counter, quota, limit, connection tracking helper … of an nftables table.
+package struct NamedObject: Equatable, Sendable {
+  package var name: String
+  /// `NFT_OBJECT_*`.
+  package var type: UInt32
+  /// Of its configuration, without what packets change; 0 where that is nothing.
+  package var fingerprint: UInt64
+}
+
+/// A flowtable: connections that nftables' own fast path takes.
+package struct Flowtable: Equatable, Sendable {
+  package var name: String
+  package var hook: UInt32
+  package var priority: Int32
+  package var flags: UInt32
+  package var devices: [String]
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+import CNetlink
+import Glibc
+import Netlink
+
+/// Reads every firewall of the network namespace it was created in: iptables-legacy, nftables (and so
+/// iptables-nft) and the ipsets. One thread uses it; its socket serves all reads.
+///
+/// Reading changes nothing in the kernel: a table of iptables-legacy that is not there is not asked
+/// for, because asking would create it and hook it into the packet path.
+package final class RulesetReader {
+  private var socket: NetlinkSocket
+
+  package init() throws(NetlinkError) {
+    // The kernel answers dumps in pieces no larger than what is read, whatever the buffer's size.
+    socket = try NetlinkSocket(NETLINK_NETFILTER)
+  }
+
+  /// How often a ruleset that changes while it is read is read again.
+  static let attempts = 10
+
+  // MARK: nftables
+
+  /// All tables of nftables, as of one generation. Generation 0 is a kernel without nftables.
+  package func readNftables() throws(NetlinkError) -> (generation: UInt32, tables: [RuleTable]) {
+    var attempt = 1
+    while true {
+      guard let before = try generation() else { return (0, []) }
+      do throws(NetlinkError) {
+        let tables = try dumpNftables()
+        if try generation() == before { return (before, tables) }
+        if attempt >= Self.attempts { throw .interrupted(what: "reading the nftables ruleset") }
+      } catch .interrupted(let what) where attempt < Self.attempts {
+        _ = what
+      }
+      attempt += 1
+    }
+  }
+
+  /// The number of the last commit to nftables; `nil` where the kernel has none.
+  package func generation() throws(NetlinkError) -> UInt32? {
+    var generation: UInt32?
+    do throws(NetlinkError) {
+      try socket.ask("reading the nftables generation", .nftables(NFT_MSG_GETGEN)) {
+        (message) throws(NetlinkError) in
+        let id = Int(NFTA_GEN_ID.rawValue)
+        generation = Attributes(message.payload, after: 4).first(id)?.big32 ?? generation
+      }
+    } catch where error.saysMissing { return nil }
+    guard let generation else { throw .malformed(what: "reading the nftables generation") }
+    return generation
+  }
+
+  private func dumpNftables() throws(NetlinkError) -> [RuleTable] {
+    var ruleset = NftablesRuleset()
+    try dump(NFT_MSG_GETTABLE, "tables") { ruleset.addTable($0) }
+    if ruleset.tables.isEmpty { return [] }
+    try dump(NFT_MSG_GETCHAIN, "chains") { ruleset.addChain($0) }
+    try dump(NFT_MSG_GETSET, "sets") { ruleset.addSet($0) }
+    try dump(NFT_MSG_GETOBJ, "objects") { ruleset.addObject($0) }
+    try dump(NFT_MSG_GETFLOWTABLE, "flowtables") { ruleset.addFlowtable($0) }
+    for (table, set) in ruleset.anonymousSets {
+      let key = ruleset.tables[table]
+      let name = key.sets[set].name
+      ruleset.tables[table].sets[set].elements = try elements(
+        of: name, table: key.name, family: key.family)
+    }
+    try dump(NFT_MSG_GETRULE, "rules") { ruleset.addRule($0) }
+    return ruleset.finished
+  }
+
+  /// The elements of a set, in the order of their keys.
+  package func elements(
+    of set: String, table: String, family: RuleFamily
+  ) throws(NetlinkError) -> [NamedSet.Element] {
+    var request = Request.nftables(NFT_MSG_GETSETELEM, family: family.rawValue)
+    request.attribute(Int(NFTA_SET_ELEM_LIST_TABLE.rawValue), table)
+    request.attribute(Int(NFTA_SET_ELEM_LIST_SET.rawValue), set)
+    var elements: [NamedSet.Element] = []
+    do throws(NetlinkError) {
+      try socket.dump("reading the elements of nftables set \(set)", request) {
+        (message) throws(NetlinkError) in
+        elements += NamedSet.elements(message.payload)
+      }
+    } catch {
+      // The set went while the ruleset was read.
+      if error.code == ENOENT { throw .interrupted(what: "reading nftables set \(set)") }
+      throw error
+    }
+    elements.sort(by: NamedSet.Element.inOrder)
+    return elements
+  }
+
+  private func dump(
+    _ type: nf_tables_msg_types, _ what: String, _ add: (Bytes) -> NftablesRuleset.Added
+  ) throws(NetlinkError) {
+    let what = "reading the nftables \(what)"
+    do throws(NetlinkError) {
+      try socket.dump(what, .nftables(type)) { (message) throws(NetlinkError) in
+        switch add(message.payload) {
+        case .yes: break
+        case .ownerMissing: throw .interrupted(what: what)
+        case .malformed: throw .malformed(what: what)
+        }
+      }
+    } catch where error.saysMissing { return }  // a kind of thing this kernel has not
+  }
+
+  // MARK: ipset
+
+  /// All ipsets, by name; none where the kernel has no ipset.
+  package func readSets() throws(NetlinkError) -> [IPSet] {
+    var sets: [IPSet] = []
+    try listSets { if let set = IPSet.parse($0) { sets.append(set) } }
+    return sets.sorted { $0.name < $1.name }
+  }
+
+  /// A number that changes when a set is created, destroyed, renamed or swapped for one of another
+  /// make; for polling, as the kernel announces none of this.
+  package func setsIdentity() throws(NetlinkError) -> UInt64 {
+    var identity: UInt64 = 0
+    try listSets { identity &+= IPSet.identity($0) }
+    return identity
+  }
+
+  private func listSets(_ body: (Bytes) -> Void) throws(NetlinkError) {
+    do throws(NetlinkError) {
+      try listSets(protocol: 7, body)
+    } catch where error.code == Int32(IPSET_ERR_PROTOCOL.rawValue) {
+      try listSets(protocol: 6, body)
+    } catch where error.saysMissing { return }
+  }
+
+  private func listSets(
+    protocol version: UInt8, _ body: (Bytes) -> Void
+  ) throws(NetlinkError) {
+    var request = Request(
+      subsystem: NFNL_SUBSYS_IPSET, message: Int32(IPSET_CMD_LIST.rawValue), family: UInt8(AF_INET))
+    request.attribute(Int(IPSET_ATTR_PROTOCOL), version)
+    request.attribute(
+      Int(IPSET_ATTR_FLAGS) | 0x4000,  // NLA_F_NET_BYTEORDER
+      UInt32(IPSET_FLAG_LIST_HEADER.rawValue).bigEndian)
+    try socket.dump("reading the ipsets", request) { (message) throws(NetlinkError) in
+      body(message.payload)
+    }
+  }
+}
+
+extension NetlinkError {
+  /// The kernel has no such subsystem: nfnetlink answers EINVAL, older kernels and protocols
+  /// otherwise.
+  var saysMissing: Bool {
+    switch code {
+    case EINVAL, ENOENT, EOPNOTSUPP, EPROTONOSUPPORT, EAFNOSUPPORT: true
+    default: false
+    }
+  }
+}
+
+extension Request {
+  static func nftables(_ type: nf_tables_msg_types, family: UInt8 = 0) -> Request {
+    Request(subsystem: NFNL_SUBSYS_NFTABLES, message: Int32(type.rawValue), family: family)
+  }
+}

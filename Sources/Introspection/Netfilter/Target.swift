@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a rule does with a packet that meets all its conditions.
+package enum Target: Equatable, Sendable {
+  /// Nothing: the next rule is tried. The rule counts, at most.
+  case fallThrough
+  case accept
+  case drop
+  case `return`
+  case queue
+  case jump(String)
+  case goto(String)
+  /// Answered with an error, as the kernel numbers kinds of REJECT.
+  case reject(UInt32)
+  /// The verdict is what a look-up in a verdict map of the table yields (nftables).
+  indirect case verdictMap(Lookup)
+  /// An extension that is known by name alone: its effect is not.
+  indirect case unknown(UnknownExtension)
+}
+
+/// An nftables verdict.
+package enum Verdict: Equatable, Sendable {
+  case accept, drop, `return`, `continue`, `break`
+  case queue(UInt16)
+  case jump(String)
+  case goto(String)
+  case unknown(Int32)
+}
+
+/// A look-up of packet fields in a set or map.
+package struct Lookup: Equatable, Sendable {
+  package var set: String
+  /// What is looked up, one field after the other (more than one in a concatenation).
+  package var fields: [PacketField]
+  package var negated: Bool
+}
+
+/// Where a value comes from that nftables loads into a register.
+package struct PacketField: Equatable, Sendable {
+  package var source: Source
+  /// How many bytes.
+  package var length: UInt8
+  /// What the value is ANDed with; `nil` when it is taken as it is.
+  package var mask: RegisterValue?
+
+  package enum Source: Equatable, Sendable {
+    /// `NFT_PAYLOAD_*_HEADER` and the offset in that header.
+    case payload(base: UInt8, offset: UInt32)
+    /// `NFT_META_*`.
+    case meta(UInt32)
+    /// `NFT_CT_*` and the direction, 2 for none.
+    case conntrack(UInt32, direction: UInt8)
+  }
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+import Introspection
+
+/// A namespace's state, arranged for asking what concerns one link; made once per graph.
+struct Surroundings {
+  let state: NetworkState
+  let firewall: Firewall
+  private let linksByIndex: [Int32: Int]
+  private let addressed: Set<Int32>
+  private let ports: [Int32: [Int]]
+  private let qdiscs: [Int32: [Qdisc]]
+  private let filters: [Int32: [TrafficFilter]]
+  private let views: [Int32: DeviceView]
+  private let routedBridges: [Link]
+  let customRules: Int
+
+  init(_ state: NetworkState) {
+    self.state = state
+    firewall = Firewall(state)
+    linksByIndex = Dictionary(
+      state.links.indices.map { (state.links[$0].index, $0) }, uniquingKeysWith: { $1 })
+    addressed = Set(state.addresses.lazy.filter { $0.family == .ipv4 }.map(\.link))
+    ports = Dictionary(
+      grouping: state.links.indices.filter { state.links[$0].slaveKind == "bridge" },
+      by: { state.links[$0].master ?? 0 })
+    qdiscs = Dictionary(grouping: state.qdiscs.lazy.filter { !$0.isPlain }, by: \.link)
+    filters = Dictionary(grouping: state.filters, by: \.link)
+    views = Dictionary(
+      (state.deviceViews ?? []).map { ($0.link, $0) }, uniquingKeysWith: { $1 })
+    let addressed = addressed
+    routedBridges = state.links.filter { link in
+      guard case .bridge = link.kind else { return false }
+      return link.up && addressed.contains(link.index)
+    }
+    customRules = state.policyRules.count { $0.family == .ipv4 && !$0.isDefault }
+  }
+
+  func link(_ index: Int32?) -> Link? {
+    index.flatMap { linksByIndex[$0] }.map { state.links[$0] }
+  }
+
+  func hasIPv4Address(_ link: Link) -> Bool { addressed.contains(link.index) }
+
+  func ports(of bridge: Link) -> [Link] {
+    (ports[bridge.index] ?? []).map { state.links[$0] }
+  }
+
+  /// Qdiscs on a link that do more than hand packets on.
+  func shapers(_ link: Link) -> [Qdisc] { qdiscs[link.index] ?? [] }
+
+  func filters(_ link: Link, _ side: TrafficFilter.Side) -> [TrafficFilter] {
+    (filters[link.index] ?? []).filter { $0.side == side }
+  }
+
+  func view(_ link: Link) -> DeviceView { views[link.index] ?? DeviceView(link: link.index) }
+
+  /// Bridges that packets can be routed into: they have an IPv4 address and are up.
+  func routedBridges(except excluded: Int32?) -> [Link] {
+    routedBridges.filter { $0.index != excluded }
+  }
+}
+
+/// What netfilter does to IPv4 packets that are forwarded, and to frames that are bridged.
+struct Firewall {
+  var rules = 0
+  var unmodelledRules = 0
+  var unmodelledNames: [String] = []
+  var backends: [String] = []
+  var tables: [String] = []
+  var dropsByDefault = false
+  var conntrack = false
+  var natTables: [String] = []
+  var natHooks = false
+  /// Hooks on the path of forwarded packets whose owner is not understood.
+  var strangers: [String] = []
+  var bridgeFilters: [String] = []
+  var bridgeNetfilter = false
+  var hooksKnown = true
+
+  private static let path: Set<NetfilterHook.Point> = [.prerouting, .forward, .postrouting]
+
+  init(_ state: NetworkState) {
+    for table in state.legacyTables + state.nftables {
+      switch table.family {
+      case .ip, .inet: take(table)
+      case .bridge where table.mayTouchForwarded: bridgeFilters.append("nftables \(table.name)")
+      case .ip6, .arp, .bridge, .netdev: break
+      }
+    }
+    guard let hooks = state.hooks else {
+      hooksKnown = false
+      return
+    }
+    for hook in hooks where Self.path.contains(hook.point) { take(hook) }
+  }
+
+  /// Whether a packet that is forwarded can meet a rule or a policy that is not acceptance.
+  var isActive: Bool { rules > 0 || dropsByDefault }
+
+  private mutating func take(_ table: RuleTable) {
+    let found = table.forwardedRules()
+    if table.chains.contains(where: { $0.base?.type == "nat" && $0.isActive }) {
+      natTables.append("\(table.backend.rawValue) \(table.name)")
+    }
+    guard found.count > 0 || found.drops else { return }
+    rules += found.count
+    unmodelledRules += found.unmodelled
+    for name in found.unmodelledNames where !unmodelledNames.contains(name) {
+      unmodelledNames.append(name)
+    }
+    if !backends.contains(table.backend.rawValue) { backends.append(table.backend.rawValue) }
+    tables.append(table.name)
+    dropsByDefault = dropsByDefault || found.drops
+  }
+
+  private mutating func take(_ hook: NetfilterHook) {
+    switch (hook.family, hook.owner) {
+    case (.ipv4, .conntrack): conntrack = true
+    case (.ipv4, .nat): natHooks = true
+    case (.ipv4, .nftables), (.ipv4, .xtables), (.ipv4, .defragmentation),
+      (.ipv4, .bridgeNetfilter):
+      break
+    case (.ipv4, let owner):
+      if !strangers.contains(owner.text) { strangers.append(owner.text) }
+    case (.bridge, .bridgeNetfilter): bridgeNetfilter = true
+    case (.bridge, let owner):
+      if case .nftables = owner { break }  // judged by its rules
+      if !bridgeFilters.contains(owner.text) { bridgeFilters.append(owner.text) }
+    case (.ipv6, _), (.arp, _): break
+    }
+  }
+}

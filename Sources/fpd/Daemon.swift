@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+import CSystem
+import Configuration
+import Control
+import Datapath
+import Glibc
+import Introspection
+import OrderedJSON
+import Topology
+
+/// Wires the rooms together and lives until a signal ends it.
+final class Daemon {
+  let options: DaemonOptions
+  var configuration: Configuration
+  var log: Log
+  let tracker: Tracker
+
+  private let loop: EventLoop
+  private let server: ControlServer
+  private let notice = ServiceNotice()
+  private let namespaceLock: NamespaceLock
+  private let replaceWatch: ReplaceWatch?
+  private let signals: Int32
+  private var watchdog: EventLoop.Timer?
+  private var monitors: [Reply] = []
+  private var waiters: [Waiter] = []
+  private var reloadProblem: String?
+
+  /// A client that waits for the graph to be what the kernel is.
+  private struct Waiter {
+    let reply: Reply
+    let deadline: EventLoop.Timer
+  }
+
+  init(_ options: DaemonOptions, _ configuration: Configuration) throws {
+    self.options = options
+    self.configuration = configuration
+    log = Log(configuration.logLevel.value)
+    signals = try Self.takeSignals()
+    namespaceLock = try NamespaceLock()
+    loop = try EventLoop()
+    for directory in [configuration.stateDirectory.value, configuration.cacheDirectory.value] {
+      makeDirectory(directory)
+    }
+    server = try ControlServer(
+      path: configuration.socket.value, readers: configuration.socketGroup.value)
+
+    var handicaps: [NetworkState.Problem] = []
+    let source = Self.objectSource(configuration)
+    var live: LiveKernelView?
+    var watch: ReplaceWatch?
+    do { live = try LiveKernelView(source) } catch {
+      log.warning("\(error)")
+      handicaps.append(.init(part: "live-view", detail: Self.firstLine(error.description)))
+    }
+    do { watch = try ReplaceWatch(source, namespace: NamespaceLock.inode()) } catch {
+      // The comparison of identities sees the same, some milliseconds later.
+      log.notice("\(error)")
+    }
+    replaceWatch = watch
+    let rules = configuration
+    tracker = try Tracker(loop: loop, log: log, live: live, handicaps: handicaps) {
+      HookPreference(rules.hook(for: $0).value)
+    }
+  }
+
+  func run() throws {
+    tracker.onChange = { [unowned self] in tellMonitors() }
+    tracker.onSettled = { [unowned self] in answerWaiters() }
+    try loop.watch(signals) { [unowned self] in heedSignal() }
+    try loop.watch(server.descriptor) { [unowned self] in
+      server.serve { [unowned self] in answer($0, $1) }
+    }
+    if let replaceWatch {
+      try loop.watch(replaceWatch.descriptor) { [unowned self] in
+        if replaceWatch.drain() > 0 { tracker.tablesReplaced() }
+      }
+    }
+    try tracker.start()
+    startWatchdog()
+    log.notice("fpd \(version) follows \(tracker.graph.interfaces.count) interfaces")
+    notice.ready(summary)
+    loop.run()
+    notice.stopping()
+    server.close()
+    log.notice("stopped")
+  }
+
+  private var summary: String {
+    "\(tracker.graph.interfaces.count) interfaces, generation \(tracker.generation)"
+  }
+
+  // MARK: - Starting
+
+  private static func objectSource(_ configuration: Configuration) -> ObjectSource {
+    let clang = configuration.clang
+    let path = clang.source == .builtIn ? nil : clang.value
+    return ObjectSource(
+      share: ObjectSource.locateShare() ?? "/usr/share/fpd", compiler: Compiler(configured: path),
+      cache: ObjectCache(directory: configuration.cacheDirectory.value))
+  }
+
+  private static func firstLine(_ text: String) -> String {
+    String(text.split(separator: "\n").first ?? "")
+  }
+
+  private static func takeSignals() throws(StartError) -> Int32 {
+    var wanted = sigset_t()
+    sigemptyset(&wanted)
+    for signal in [SIGTERM, SIGINT, SIGHUP] { sigaddset(&wanted, signal) }
+    sigprocmask(SIG_BLOCK, &wanted, nil)
+    signal(SIGPIPE, SIG_IGN)
+    let descriptor = signalfd(-1, &wanted, Int32(SFD_CLOEXEC | SFD_NONBLOCK))
+    if descriptor < 0 { throw StartError("taking signals", errno) }
+    return descriptor
+  }
+
+  private func startWatchdog() {
+    guard let interval = notice.watchdogMilliseconds else { return }
+    let timer = loop.timer { [unowned self] in
+      notice.watchdog()
+      watchdog?.due = .now + .milliseconds(interval / 2)
+    }
+    watchdog = timer
+    timer.due = .now
+  }
+
+  // MARK: - Signals
+
+  private func heedSignal() {
+    var info = signalfd_siginfo()
+    while read(signals, &info, MemoryLayout<signalfd_siginfo>.size) > 0 {
+      if info.ssi_signo == UInt32(SIGHUP) { reload() } else { loop.stop() }
+    }
+  }
+
+  /// Reads the configuration again; one that is wrong changes nothing.
+  private func reload() {
+    notice.reloading()
+    do {
+      let next = try Configuration.load(options)
+      try server.admit(readers: next.socketGroup.value)
+      configuration = next
+      log.level = next.logLevel.value
+      tracker.preference = { HookPreference(next.hook(for: $0).value) }
+      reloadProblem = nil
+      tracker.derive()
+      log.notice("read the configuration again")
+    } catch {
+      reloadProblem = String(describing: error)
+      log.error("the configuration stays as it was: \(error)")
+    }
+    notice.ready(summary)
+  }
+
+  // MARK: - Answering
+
+  private func answer(_ request: Request, _ reply: Reply) {
+    do throws(Refusal) {
+      switch request.command {
+      case .status: reply.finish(status().json)
+      case .graph: reply.finish(try graph(request))
+      case .stats: reply.finish(try stats(request))
+      case .config: reply.finish(configuration.json)
+      case .wait: try wait(request, reply)
+      case .monitor:
+        monitors.append(reply)
+        reply.stream(news)
+      case .why:
+        throw Refusal(
+          .negative, "this version of fpd attaches no fast path: the kernel handles every packet")
+      }
+    } catch {
+      reply.refuse(error)
+    }
+  }
+
+  private var news: JSON {
+    [
+      "generation": .number(tracker.generation),
+      "interfaces": .number(tracker.graph.interfaces.count),
+      "state": .string(currentState.rawValue),
+    ]
+  }
+
+  private func tellMonitors() {
+    monitors = monitors.filter { $0.stream(news) }
+  }
+
+  private func graph(_ request: Request) throws(Refusal) -> JSON {
+    let name = try request.text("interface")
+    if let name { try requireInterface(name) }
+    return tracker.graph.json(generation: tracker.generation, only: name)
+  }
+
+  /// Nothing is attached, so nothing is counted: the zeros are true.
+  private func stats(_ request: Request) throws(Refusal) -> JSON {
+    let name = try request.text("interface")
+    if let name { try requireInterface(name) }
+    let none: JSON = ["packets": 0, "bytes": 0]
+    let interfaces = tracker.graph.interfaces.filter { name == nil || $0.name == name }
+    return [
+      "interfaces": .array(
+        interfaces.map { interface in
+          [
+            "name": .string(interface.name), "forwarded": none, "dropped": none,
+            "punted": .object(JSON.Object()),
+          ]
+        })
+    ]
+  }
+
+  private func requireInterface(_ name: String) throws(Refusal) {
+    let names = tracker.graph.interfaces.map(\.name)
+    if !names.contains(name) { throw .unknownInterface(name, known: names) }
+  }
+
+  private func wait(_ request: Request, _ reply: Reply) throws(Refusal) {
+    let limit = try request.number("timeout_ms", in: 0...86_400_000) ?? 10_000
+    let deadline = loop.timer {
+      reply.refuse(Refusal(.negative, "the graph did not settle within \(limit) ms"))
+    }
+    deadline.due = .now + .milliseconds(limit)
+    waiters.append(Waiter(reply: reply, deadline: deadline))
+    tracker.catchUp()
+    if tracker.isSettled { answerWaiters() }
+  }
+
+  private func answerWaiters() {
+    let answered = waiters
+    waiters = []
+    for waiter in answered {
+      loop.forget(waiter.deadline)
+      waiter.reply.finish(news)
+    }
+  }
+
+  // MARK: - Status
+
+  private var problems: [StatusReport.Problem] {
+    var all = (tracker.handicaps + tracker.state.problems).map {
+      StatusReport.Problem(what: $0.part, detail: $0.detail)
+    }
+    if let reloadProblem {
+      all.append(StatusReport.Problem(what: "configuration", detail: reloadProblem))
+    }
+    return all
+  }
+
+  private var currentState: StatusReport.State {
+    if !problems.isEmpty { return .degraded }
+    return tracker.isSettled ? .converged : .converging
+  }
+
+  private func status() -> StatusReport {
+    StatusReport(
+      version: Control.version, state: currentState, generation: Int64(tracker.generation),
+      interfaces: tracker.graph.interfaces.map { interface in
+        InterfaceStatus(
+          name: interface.name, index: Int64(interface.index), hook: .none, accelerated: false,
+          modules: interface.nodes.map(\.module.rawValue),
+          reason: interface.obstacle?.reason.rawValue ?? "no-data-path", fastShare: nil)
+      }, problems: problems)
+  }
+}
+
+extension HookPreference {
+  init(_ choice: HookChoice) { self = HookPreference(rawValue: choice.rawValue) ?? .auto }
+}
+
+/// Makes a directory and those above it; what cannot be made shows when it is used.
+private func makeDirectory(_ path: String) {
+  var made = ""
+  for part in path.split(separator: "/") {
+    made += "/\(part)"
+    mkdir(made, 0o755)
+  }
+}

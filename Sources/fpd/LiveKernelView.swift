@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+import Datapath
+import Introspection
+
+/// Joins the two rooms: what the Datapath's programs read, in Introspection's words.
+final class LiveKernelView: LiveView {
+  private let view: KernelView
+
+  init(_ source: ObjectSource) throws(DatapathError) { view = try KernelView(source) }
+
+  func identity() throws -> KernelIdentity {
+    let read = try view.identity()
+    var identity = KernelIdentity()
+    identity.hooks = read.hooks
+    identity.xtables = read.xtables
+    identity.nftables = read.nftables
+    identity.devices = read.devices
+    identity.deviceSettings = read.device_conf
+    identity.routes = read.routes
+    identity.policies = read.policies
+    return identity
+  }
+
+  func hooks() throws -> [NetfilterHook] {
+    try view.hooks().compactMap { hook in
+      guard let family = NetfilterHook.Family(rawValue: hook.family),
+        let point = NetfilterHook.Point(rawValue: hook.point)
+      else { return nil }
+      return NetfilterHook(
+        family: family, point: point, priority: hook.priority, function: hook.function,
+        table: hook.table, chain: hook.chain)
+    }
+  }
+
+  func devices(_ links: [Int32]) throws -> [DeviceView] {
+    try view.devices(links).map { device in
+      var view = DeviceView(link: device.index)
+      view.tcxIngress = device.record.tcx_ingress
+      view.tcxEgress = device.record.tcx_egress
+      view.netfilterIngress = device.record.nf_ingress
+      view.netfilterEgress = device.record.nf_egress
+      view.taps = device.record.taps
+      view.receiveHandler = device.receiveHandler
+      return view
+    }
+  }
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+import CSystem
+import Glibc
+import Introspection
+import Netlink
+import Topology
+
+/// Keeps the graph equal to the kernel's configuration: hears that something is dirty, waits for the
+/// burst to end, reads the dirty parts, derives, publishes.
+final class Tracker {
+  /// The first reaction comes when nothing was heard for this long …
+  private static let quiet = Duration.milliseconds(3)
+  /// … or, in an endless burst, after this long in all.
+  private static let patience = Duration.milliseconds(40)
+  /// How often the identities that nobody announces are compared, unless that would cost too much.
+  private static let pollInterval = Duration.milliseconds(25)
+  private static let pollShare = 250
+  /// A survey of the routes may take one part in this many of a processor's time.
+  private static let surveyShare = 300
+  /// How often everything is read again although nothing was heard.
+  private static let resyncInterval = Duration.seconds(60)
+  private static let resyncShare = 500
+
+  private(set) var state = NetworkState()
+  private(set) var graph = ProcessingGraph()
+  private(set) var generation: UInt64 = 0
+  /// What makes fpd less than it could be, beside parts that could not be read.
+  private(set) var handicaps: [NetworkState.Problem] = []
+
+  /// Called with each new generation.
+  var onChange: () -> Void = {}
+  /// Called whenever the tracker has caught up with all it heard of.
+  var onSettled: () -> Void = {}
+  var preference: (String) -> HookPreference
+
+  private let loop: EventLoop
+  private let log: Log
+  private let feed: ChangeFeed
+  private let reader: KernelReader
+  private let sysctls: SysctlReader
+  private let live: LiveKernelView?
+  private var routes: RouteTracker
+
+  private var dirty: Parts = []
+  private var dirtySince: ContinuousClock.Instant?
+  private var identity = KernelIdentity()
+  private var setsIdentity: UInt64 = 0
+  private var refreshTimer: EventLoop.Timer?
+  private var pollTimer: EventLoop.Timer?
+  private var resyncTimer: EventLoop.Timer?
+  private var wasOverrun = 0
+
+  init(
+    loop: EventLoop, log: Log, live: LiveKernelView?, handicaps: [NetworkState.Problem],
+    preference: @escaping (String) -> HookPreference
+  ) throws {
+    self.loop = loop
+    self.log = log
+    self.live = live
+    self.handicaps = handicaps
+    self.preference = preference
+    // Listening begins before the first reading, so that nothing falls between.
+    feed = try ChangeFeed()
+    sysctls = SysctlReader()
+    reader = try KernelReader(sysctls: sysctls, live: live)
+    routes = try RouteTracker(share: Self.surveyShare)
+  }
+
+  func start() throws(StartError) {
+    refreshTimer = loop.timer { [unowned self] in refresh() }
+    pollTimer = loop.timer { [unowned self] in poll() }
+    resyncTimer = loop.timer { [unowned self] in mark(.all) }
+    for descriptor in feed.descriptors {
+      try loop.watch(descriptor) { [unowned self] in hear() }
+    }
+    try loop.watch(routes.descriptor) { [unowned self] in surveyMore() }
+    dirty = .all
+    refresh()
+  }
+
+  var isSettled: Bool { dirty.isEmpty && !routes.isDue }
+
+  /// Something else than the kernel's configuration changed what the graph depends on.
+  func derive() { publish() }
+
+  // MARK: - Hearing
+
+  /// Tables of iptables-legacy were replaced.
+  func tablesReplaced() { mark([.xtables, .hooks]) }
+
+  /// Brings the graph up to the kernel's configuration as it is at this moment.
+  func catchUp() {
+    hear()
+    if live == nil { mark(.all) } else { compare() }
+    if !dirty.isEmpty { refresh() }
+    startSurveyIfDue()
+  }
+
+  private func hear() {
+    let parts = feed.drain()
+    if feed.overruns != wasOverrun {
+      wasOverrun = feed.overruns
+      log.info("the kernel's messages overran the receive buffer: reading everything again")
+    }
+    if routes.noteArrivals(feed.takeArrivals(), in: &state) { mark(.addresses) }
+    mark(parts)
+  }
+
+  private func mark(_ parts: Parts) {
+    guard !parts.isEmpty else { return }
+    let now = ContinuousClock.now
+    if parts.contains(.routes) { routes.want() }
+    dirty.formUnion(parts)
+    let since = dirtySince ?? now
+    dirtySince = since
+    refreshTimer?.due = min(since + Self.patience, now + Self.quiet)
+  }
+
+  // MARK: - Comparing what nobody announces
+
+  private func poll() {
+    let start = ContinuousClock.now
+    compare()
+    startSurveyIfDue()
+    let cost = ContinuousClock.now - start
+    pollTimer?.due = start + max(Self.pollInterval, cost * Self.pollShare)
+  }
+
+  private func compare() {
+    if sysctls.hasChanged() { mark([.sysctls, .links]) }
+    if let now = try? reader.setsIdentity(), now != setsIdentity { mark(.sets) }
+    guard let live else {
+      mark([.links, .xtables, .ipsec, .routes])
+      return
+    }
+    do {
+      let now = try live.identity()
+      if now != identity { mark(parts(changedTo: now)) }
+    } catch {
+      log.debug("comparing identities: \(error)")
+    }
+  }
+
+  private func parts(changedTo now: KernelIdentity) -> Parts {
+    var parts: Parts = []
+    if now.hooks != identity.hooks { parts.formUnion([.hooks, .devices]) }
+    if now.xtables != identity.xtables { parts.formUnion([.xtables, .hooks]) }
+    if now.nftables != identity.nftables { parts.formUnion([.nftables, .hooks, .devices]) }
+    if now.devices != identity.devices { parts.formUnion([.devices, .links]) }
+    if now.deviceSettings != identity.deviceSettings { parts.formUnion([.links, .sysctls]) }
+    if now.policies != identity.policies { parts.insert(.ipsec) }
+    if now.routes != identity.routes {
+      // Not a part to read at once: the tables are looked through when that is cheap enough.
+      identity.routes = now.routes
+      routes.want()
+    }
+    return parts
+  }
+
+  // MARK: - Reading
+
+  private func refresh() {
+    let start = ContinuousClock.now
+    let parts = dirty
+    dirty = []
+    dirtySince = nil
+    refreshTimer?.due = nil
+    // Identities are taken before reading: what changes meanwhile differs at the next comparison.
+    if let live, let now = try? live.identity() {
+      let routesBefore = identity.routes
+      identity = now
+      if routesBefore != now.routes { routes.want() }
+    }
+    if let now = try? reader.setsIdentity() { setsIdentity = now }
+    reader.read(parts, into: &state)
+    let read = ContinuousClock.now - start
+    startSurveyIfDue()
+    publish()
+    let cost = ContinuousClock.now - start
+    log.debug("read \(parts.names.joined(separator: ", ")) in \(read), derived in \(cost - read)")
+    if parts == .all {
+      resyncTimer?.due = start + max(Self.resyncInterval, cost * Self.resyncShare)
+    }
+    if cost > .milliseconds(20) { malloc_trim(0) }
+    if pollTimer?.due == nil { pollTimer?.due = start + Self.pollInterval }
+    settle()
+  }
+
+  private func publish() {
+    let next = Topology.derive(state, preference: preference)
+    guard next != graph || generation == 0 else { return }
+    graph = next
+    generation += 1
+    log.info("generation \(generation): \(graph.interfaces.count) interfaces")
+    onChange()
+  }
+
+  private func settle() { if isSettled { onSettled() } }
+
+  // MARK: - Routes
+
+  private func startSurveyIfDue() {
+    do {
+      try routes.startIfDue(feed: feed)
+    } catch {
+      log.warning("\(error)")
+    }
+    surveyMore()
+  }
+
+  private func surveyMore() {
+    do {
+      if try routes.advance(feed: feed, state: &state) {
+        publish()
+        settle()
+      }
+    } catch {
+      log.debug("surveying routes: \(error)")
+      routes.want()
+    }
+  }
+}

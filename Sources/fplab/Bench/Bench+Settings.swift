@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Lab
+import OrderedJSON
+
+extension Bench {
+  private static let link = Change(
+    name: "ip link add", interface: "new0", make: "ip link add new0 type bridge",
+    undo: "ip link del new0", undoName: "ip link del")
+
+  /// A namespace that routes, with a bridge br0 and pairs v0a–v0b, v1a–v1b, … up in it.
+  private func router(_ word: String, pairs: Int) throws -> Namespace {
+    let namespace = try Namespace(word)
+    try namespace.sysctl("net.ipv4.ip_forward=1")
+    Terminal.progress("making \(2 * pairs) links")
+    try namespace.ip(
+      batch: ["link add br0 type bridge", "link set br0 up"]
+        + (0..<pairs).flatMap {
+          [
+            "link add v\($0)a type veth peer name v\($0)b", "link set v\($0)a up",
+            "link set v\($0)b up",
+          ]
+        } + ["addr add 10.0.0.1/24 dev v0a", "addr add 10.0.1.1/24 dev v1a"])
+    return namespace
+  }
+
+  func manyLinks() throws {
+    for links in [10, 1000] {
+      let namespace = try router("links", pairs: links / 2)
+      let fpd = try Fpd(in: namespace, logLevel: "warning")
+      try measure(
+        "\(links) links", fpd,
+        [
+          Self.link,
+          Change(
+            name: "ip addr add", interface: "br0", make: "ip addr add 10.77.0.1/24 dev br0",
+            undo: "ip addr del 10.77.0.1/24 dev br0", undoName: "ip addr del"),
+          Change(
+            name: "ip link set master", interface: "v3a", make: "ip link set v3a master br0",
+            undo: "ip link set v3a nomaster", undoName: "ip link set nomaster"),
+          Change(
+            name: "sysctl rp_filter=1", interface: "v1a",
+            make: "sysctl -q -w net.ipv4.conf.v1a.rp_filter=1",
+            undo: "sysctl -q -w net.ipv4.conf.v1a.rp_filter=0", undoName: "sysctl rp_filter=0"),
+          Change(
+            name: "sysctl forwarding=0", interface: "v1a",
+            make: "sysctl -q -w net.ipv4.conf.v1a.forwarding=0",
+            undo: "sysctl -q -w net.ipv4.conf.v1a.forwarding=1", undoName: "sysctl forwarding=1"),
+        ])
+      try fpd.stop()
+      namespace.close()
+    }
+  }
+
+  func manyRules(_ kind: IPTables) throws {
+    let namespace = try router("rules", pairs: 2)
+    let fpd = try Fpd(in: namespace, logLevel: "warning")
+    Terminal.progress("loading 10000 rules with \(kind.rawValue)-restore")
+    let rules = (0..<10_000).map {
+      "-A FORWARD -s 10.\(100 + $0 / 250 % 100).\($0 % 250).0/24 -p tcp --dport \(1 + $0) -j DROP\n"
+    }
+    try namespace.restore(kind, "*filter\n" + rules.joined() + "COMMIT\n")
+    try fpd.wait()
+    try measure(
+      "10000 \(kind.rawValue) rules", fpd,
+      [
+        Change(
+          name: "\(kind.rawValue) -A", interface: "v0a",
+          make: "\(kind.rawValue) -A FORWARD -s 192.0.2.1 -j DROP",
+          undo: "\(kind.rawValue) -D FORWARD -s 192.0.2.1 -j DROP",
+          undoName: "\(kind.rawValue) -D"),
+        Self.link,
+      ])
+    try fpd.stop()
+    namespace.close()
+  }
+
+  func manyRoutes() throws {
+    let namespace = try router("routes", pairs: 2)
+    let fpd = try Fpd(in: namespace, logLevel: "warning")
+    let address = Change(
+      name: "ip addr add", interface: "br0", make: "ip addr add 10.77.0.1/24 dev br0",
+      undo: "ip addr del 10.77.0.1/24 dev br0", undoName: "ip addr del")
+    try measure("no routes", fpd, [Self.link, address])
+    let count = 1_000_000
+    let step = 100_000
+    for start in stride(from: 0, to: count, by: step) {
+      Terminal.progress("loading \(start + step) of \(count) routes")
+      try namespace.ip(
+        batch: (start..<start + step).lazy.map { number in
+          "route add \(20 + number >> 16).\(number >> 8 & 255).\(number & 255).0/24 via 10.0.0.2"
+        })
+    }
+    try fpd.wait(.seconds(30))
+    try measure("\(count) routes", fpd, [Self.link, address])
+    try churn(namespace, fpd)
+    try fpd.stop()
+    namespace.close()
+  }
+
+  /// Adds and deletes routes at 5,000 changes a second while fpd's CPU time is read.
+  private func churn(_ namespace: Namespace, _ fpd: Fpd) throws {
+    let seconds = quick ? 3 : 15
+    let (rate, chunk) = (5000, 50)
+    let feeder = try namespace.start(["ip", "-batch", "-"], feed: true)
+    let generation = try fpd.generation()
+    let before = try fpd.usage.cpu
+    let start = Instant.now
+    for number in 0..<seconds * rate / chunk {
+      if number % 100 == 0 { Terminal.progress("5000 routes a second: \(number * chunk / rate) s") }
+      // One chunk adds what the next deletes, so that the table stays as large as it is.
+      let verb = number % 2 == 0 ? "add" : "del"
+      let lines = (0..<chunk).map { "route \(verb) 198.\(18 + $0 / 250).\($0 % 250).0/24 via 10.0.0.2\n" }
+      try feeder.write(lines.joined())
+      let due = start + .microseconds((number + 1) * chunk * 1_000_000 / rate)
+      let left = due - .now
+      if left > .zero { usleep(UInt32(clamping: left.nanoseconds / 1000)) }
+    }
+    feeder.endInput()
+    guard feeder.ended(within: .seconds(30)) == 0 else {
+      throw LabError("ip -batch failed under load: \(feeder.output)")
+    }
+    let wall = Instant.now - start
+    let used = try fpd.usage.cpu - before
+    let elapsed = wall.milliseconds / 1000
+    results.loads.append(
+      .init(
+        what: "routes added and deleted among 1000000",
+        perSecond: Double(seconds * rate) / elapsed, seconds: elapsed,
+        cpuShare: used.milliseconds / wall.milliseconds,
+        generations: try fpd.generation() - generation))
+  }
+}

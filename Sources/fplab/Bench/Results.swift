@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Lab
+import OrderedJSON
+
+/// What the benchmark has found: a table to print, JSON and Markdown to keep.
+struct Results {
+  /// How soon the graph showed one kind of change in one setting.
+  struct Reactions {
+    let setting: String
+    let change: String
+    let times: Distribution
+    /// Repetitions in which the graph did not show the change in time.
+    let missed: Int
+  }
+
+  /// What fpd used in one setting.
+  struct Cost {
+    let setting: String
+    let residentKilobytes: Int
+    let peakKilobytes: Int
+  }
+
+  /// What fpd did while something else changed all the time.
+  struct Load {
+    let what: String
+    let perSecond: Double
+    let seconds: Double
+    let cpuShare: Double
+    let generations: Int64
+  }
+
+  var reactions: [Reactions] = []
+  var costs: [Cost] = []
+  var loads: [Load] = []
+  var quick = false
+
+  var json: JSON {
+    [
+      "version": 1, "quick": .bool(quick), "machine": Machine.json, "unit": "milliseconds",
+      "reactions": .array(
+        reactions.map {
+          [
+            "setting": .string($0.setting), "change": .string($0.change), "times": $0.times.json,
+            "missed": .number($0.missed),
+          ]
+        }),
+      "memory": .array(
+        costs.map {
+          [
+            "setting": .string($0.setting), "resident_kb": .number($0.residentKilobytes),
+            "peak_kb": .number($0.peakKilobytes),
+          ]
+        }),
+      "load": .array(
+        loads.map {
+          [
+            "what": .string($0.what), "per_second": .double($0.perSecond.rounded()),
+            "seconds": .double(($0.seconds * 10).rounded() / 10),
+            "cpu_percent": .double(($0.cpuShare * 100_000).rounded() / 1000),
+            "new_generations": .number($0.generations),
+          ]
+        }),
+    ]
+  }
+
+  private var reactionTable: Table {
+    Table(
+      ["setting", "change", "n", "median ms", "p95 ms", "min ms", "max ms", "std dev"],
+      reactions.map { row in
+        let t = row.times
+        return [
+          row.setting, row.change, "\(t.count)\(row.missed > 0 ? " (\(row.missed) missed)" : "")",
+          t.median.text(), t.quantile(0.95).text(), (t.sorted.first ?? .nan).text(),
+          (t.sorted.last ?? .nan).text(), t.deviation.text(),
+        ]
+      })
+  }
+
+  private var costTable: Table {
+    Table(
+      ["setting", "RSS MB", "peak RSS MB"],
+      costs.map {
+        [
+          $0.setting, (Double($0.residentKilobytes) / 1024).text(),
+          (Double($0.peakKilobytes) / 1024).text(),
+        ]
+      })
+  }
+
+  private var loadTable: Table {
+    Table(
+      ["load", "changes/s", "for s", "fpd's share of a core", "new graphs"],
+      loads.map {
+        [
+          $0.what, $0.perSecond.text(0), $0.seconds.text(), ($0.cpuShare * 100).text(2) + " %",
+          "\($0.generations)",
+        ]
+      })
+  }
+
+  func printTables() {
+    for table in [reactionTable, costTable, loadTable] where !table.rows.isEmpty {
+      Terminal.line()
+      Terminal.text(table.plain)
+    }
+  }
+
+  var markdown: String {
+    """
+    # How soon the graph follows
+
+    From a command's return to the graph that shows its change, heard on `fpctl`'s monitor stream:
+    nothing asks fpd to look. 0 means that the graph was there before the command had returned.
+    Made by `make bench`\(quick ? " (quick: few repetitions)" : "").
+
+    Machine: \(Machine.line)
+
+    \(reactionTable.markdown)
+    ## Memory
+
+    \(costTable.markdown)
+    ## Load
+
+    \(loadTable.markdown)
+    """
+  }
+}
+
+/// Rows under a head.
+struct Table {
+  let head: [String]
+  let rows: [[String]]
+
+  init(_ head: [String], _ rows: [[String]]) {
+    self.head = head
+    self.rows = rows
+  }
+
+  var plain: String {
+    let widths = head.indices.map { column in
+      ([head] + rows).map { $0[column].count }.max() ?? 0
+    }
+    func line(_ cells: [String]) -> String {
+      zip(cells, widths).enumerated().map { column, cell in
+        let space = String(repeating: " ", count: cell.1 - cell.0.count)
+        return column < 1 || isText(column) ? cell.0 + space : space + cell.0
+      }.joined(separator: "  ") + "\n"
+    }
+    return Terminal.bold(line(head)) + rows.map(line).joined()
+  }
+
+  private func isText(_ column: Int) -> Bool {
+    rows.contains { $0[column].first.map { $0.isLetter || $0 == "-" } ?? false }
+  }
+
+  var markdown: String {
+    func line(_ cells: [String]) -> String { "| " + cells.joined(separator: " | ") + " |\n" }
+    return line(head) + line(head.map { _ in "---" }) + rows.map(line).joined()
+  }
+}
+
+/// Where it was measured.
+enum Machine {
+  static var json: JSON {
+    [
+      "processor": .string(processor), "cores": .number(cores), "memory_mb": .number(memory),
+      "kernel": .string(kernel),
+    ]
+  }
+
+  static var line: String { "\(cores) × \(processor), \(memory / 1024) GB, Linux \(kernel)." }
+
+  private static var cores: Int { sysconf(Int32(_SC_NPROCESSORS_ONLN)) }
+  private static var memory: Int {
+    sysconf(Int32(_SC_PHYS_PAGES)) / 1024 * sysconf(Int32(_SC_PAGESIZE)) / 1024
+  }
+  private static var kernel: String {
+    (try? TextFile.read("/proc/sys/kernel/osrelease"))?.split(separator: "\n").first
+      .map(String.init) ?? "?"
+  }
+  private static var processor: String {
+    let text = (try? TextFile.read("/proc/cpuinfo")) ?? ""
+    let line = text.split(separator: "\n").first { $0.hasPrefix("model name") }
+    return line?.split(separator: ":", maxSplits: 1).last.map { String($0.dropFirst()) } ?? "unknown"
+  }
+}

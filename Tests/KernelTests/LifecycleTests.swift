@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Lab
+import OrderedJSON
+import Testing
+
+extension Kernel {
+  /// fpd comes, goes, is killed, reloads, and lives beside others.
+  @Suite(.needsFpd) struct LifecycleTests {
+    @Test func twoRunSideBySideAndSeeOnlyTheirOwnNamespace() throws {
+      let (a, b) = (try Namespace("a"), try Namespace("b"))
+      let (first, second) = (try Fpd(in: a), try Fpd(in: b))
+      try a.run("ip link add only-a type bridge")
+      try b.run("ip link add only-b type bridge")
+      #expect(try eventually { try first.graph().at("interfaces.only-a") != nil })
+      #expect(try eventually { try second.graph().at("interfaces.only-b") != nil })
+      #expect(try first.graph().at("interfaces.only-b") == nil)
+      #expect(try second.graph().at("interfaces.only-a") == nil)
+      try first.stop()
+      #expect(try second.status()["state"]?.string != nil)
+      try b.run("ip link del only-b")
+      #expect(try eventually { try second.graph().at("interfaces.only-b") == nil })
+    }
+
+    @Test func terminationLeavesTheMachineAsItWas() throws {
+      let bed = try Testbed.hostRouterHost()
+      let router = try bed["router"]
+      try router.run("iptables-legacy -A FORWARD -s 10.9.9.9 -j DROP")
+      let before = try Self.configuration(of: router)
+      let fpd = try Fpd(in: router)
+      try fpd.wait()
+      #expect(try fpd.stop() == 0)
+      #expect(try Self.configuration(of: router) == before)
+      #expect(access(fpd.socket, F_OK) != 0)
+      let left = try Residue.find().filter { $0.hasPrefix("BPF") || $0.hasPrefix("pin") }
+      #expect(left == [])
+      #expect(try bed["left"].ping("10.0.2.2") == 63)
+    }
+
+    /// Everything a person could see of a namespace's configuration.
+    private static func configuration(of namespace: Namespace) throws -> String {
+      try ["ip -d link", "ip addr", "ip rule", "tc qdisc", "nft list ruleset", "iptables-legacy -S"]
+        .map { try namespace.run($0).output }.joined(separator: "\n")
+    }
+
+    @Test func killedDaemonIsFollowedByAnother() throws {
+      let namespace = try Namespace("killed")
+      let first = try Fpd(in: namespace)
+      first.kill()
+      try namespace.run("ip link add meanwhile type bridge")
+      let second = try Fpd(in: namespace, reusing: first)
+      #expect(try second.graph().at("interfaces.meanwhile") != nil)
+      try namespace.run("ip link del meanwhile")
+      #expect(try eventually { try second.graph().at("interfaces.meanwhile") == nil })
+      #expect(try second.stop() == 0)
+    }
+
+    @Test func secondOnTheSameSocketRefusesAndTheFirstLivesOn() throws {
+      let namespace = try Namespace("second")
+      let first = try Fpd(in: namespace)
+      let second = try namespace.attempt(
+        Fpd.arguments(directory: first.directory.path), timeout: .seconds(10))
+      #expect(second.status != 0)
+      #expect(second.errors.contains(first.socket))
+      #expect(try first.status()["state"]?.string != nil)
+      #expect(try first.stop() == 0)
+    }
+
+    @Test func badConfigurationIsRefusedAtTheStart() throws {
+      let namespace = try Namespace("bad")
+      let directory = try TemporaryDirectory("bad")
+      try directory.write("fpd.yaml", "defaults:\n  hook: sideways\n")
+      let refused = try namespace.attempt(
+        Fpd.arguments(directory: directory.path, configured: true), timeout: .seconds(10))
+      #expect(refused.status != 0)
+      #expect(refused.errors.contains("fpd.yaml:2"))
+      #expect(refused.errors.contains("sideways"))
+    }
+
+    @Test func reloadTakesAGoodConfigurationAndKeepsTheOldForABadOne() throws {
+      let namespace = try Namespace("reload")
+      let fpd = try Fpd(in: namespace, configuration: "defaults:\n  hook: tc\n")
+      let first = try fpd.connect().ask("config")
+      try fpd.directory.write("fpd.yaml", "defaults:\n  hook: xdp\n")
+      fpd.process.signal(SIGHUP)
+      #expect(try eventually { try fpd.connect().ask("config") != first })
+      let second = try fpd.connect().ask("config")
+      try fpd.directory.write("fpd.yaml", "defaults:\n  hook: xdp\n  colour: blue\n")
+      fpd.process.signal(SIGHUP)
+      try fpd.process.waitForOutput("fpd.yaml:3")
+      #expect(fpd.log.contains("colour"))
+      #expect(try fpd.connect().ask("config") == second)
+      #expect(try fpd.status()["state"]?.string != nil)
+      #expect(try fpd.stop() == 0)
+    }
+
+    /// Far more events than any receive buffer holds, while fpd does not run.
+    @Test func graphIsRightAfterAFloodItCouldNotHear() throws {
+      let namespace = try Namespace("flood")
+      try namespace.run("ip link add br0 type bridge")
+      try namespace.ip(batch: (0..<20).map { "link add v\($0) type veth peer name w\($0)" })
+      let fpd = try Fpd(in: namespace)
+      try fpd.wait()
+      fpd.process.signal(SIGSTOP)
+      try namespace.ip(
+        batch: (0..<20_000).map { "link set v\($0 % 20) mtu \(1400 + $0 % 7)" }
+          + (0..<10).map { "link set v\($0) master br0" } + ["link del v19", "link add late type bridge"])
+      fpd.process.signal(SIGCONT)
+      let right = try eventually {
+        let graph = try fpd.graph()
+        return graph.at("interfaces.v19") == nil && graph.at("interfaces.late") != nil
+          && (0..<10).allSatisfy { graph.at("interfaces.v\($0).graph.bridge") != nil }
+          && (10..<19).allSatisfy { graph.at("interfaces.v\($0).graph.bridge") == nil }
+      }
+      #expect(right, "\(fpd.log.suffix(2000))")
+      #expect(try fpd.usage.peak < 40 * 1024)
+      #expect(try fpd.stop() == 0)
+    }
+
+    @Test func fpctlExitCodesTellWhatHappened() throws {
+      let namespace = try Namespace("codes")
+      let fpd = try Fpd(in: namespace)
+      #expect(try fpd.fpctl("status --json").status == 0)
+      #expect(try fpd.fpctl("wait --timeout 5").status == 0)
+      #expect(try fpd.fpctl("graph nothing-here").status == 1)
+      #expect(try fpd.fpctl("no-such-command").status == 2)
+      #expect(try fpd.fpctl("status --no-such-option").status == 2)
+      let status = try JSON(parsing: fpd.fpctl("status --json").output)
+      #expect(status["state"]?.string == "converged")
+      #expect(status["interfaces"]?.array != nil)
+      #expect(try fpd.stop() == 0)
+      #expect(try fpd.fpctl("status").status == 3)
+    }
+  }
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * What every program needs before its first line: fixed-width types, section names, the helpers by
+ * their numbers in the kernel's ABI, and CO-RE reads. Written out here, because a router that runs
+ * fpd has clang but need not have the headers of the kernel or of libbpf.
+ */
+#ifndef FPM_KERNEL_HELPERS_H
+#define FPM_KERNEL_HELPERS_H
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef signed int s32;
+typedef signed long long s64;
+
+#define SEC(name) __attribute__((section(name), used))
+#define fp_inline static inline __attribute__((always_inline))
+#define fp_unused __attribute__((unused))
+
+/* A kernel structure of which only the fields named here are used; libbpf finds their offsets. */
+#define kernel_struct struct __attribute__((preserve_access_index))
+
+#define core_exists(field) __builtin_preserve_field_info(field, 2) /* BPF_FIELD_EXISTS */
+#define core_size(field) __builtin_preserve_field_info(field, 1)   /* BPF_FIELD_BYTE_SIZE */
+
+/* How libbpf is told of a map: BTF describes a variable in the section ".maps". */
+#define map_number(name, value) int(*name)[value]
+#define map_type(name, value) __typeof__(value) *name
+enum { MAP_HASH = 1, MAP_ARRAY = 2, MAP_RINGBUF = 27 };
+
+static long (*const bpf_probe_read_kernel)(void *to, u32 size, const void *from) fp_unused = (void *)113;
+static void *(*const bpf_get_current_task_btf)(void) fp_unused = (void *)158;
+static long (*const bpf_snprintf)(char *to, u32 size, const char *format, u64 *arguments,
+				  u32 arguments_size) fp_unused = (void *)165;
+static long (*const bpf_loop)(u32 times, void *step, void *context, u64 flags) fp_unused = (void *)181;
+static long (*const bpf_ringbuf_output)(void *ring, void *from, u64 size, u64 flags) fp_unused = (void *)130;
+static u64 (*const bpf_get_current_pid_tgid)(void) fp_unused = (void *)14;
+static void *(*const bpf_map_lookup_elem)(void *map, const void *key) fp_unused = (void *)1;
+static long (*const bpf_map_update_elem)(void *map, const void *key, const void *value,
+					 u64 flags) fp_unused = (void *)2;
+static long (*const bpf_map_delete_elem)(void *map, const void *key) fp_unused = (void *)3;
+
+/* Reads `source`, a field of a kernel_struct behind one pointer, at its offset on this kernel. */
+#define kernel_read(to, source)                                                                              \
+	bpf_probe_read_kernel((to), sizeof(*(to)), (const void *)&(source))
+
+/* The pointer or number at `source`; 0 where it cannot be read. */
+#define kernel_get(source)                                                                                   \
+	({                                                                                                   \
+		__typeof__(source) value_ = 0;                                                               \
+		kernel_read(&value_, source);                                                                \
+		value_;                                                                                      \
+	})
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * What view.bpf.c and fpd exchange: one area, the program's only global, mapped into the daemon.
+ */
+#ifndef FPM_LIVE_VIEW_H
+#define FPM_LIVE_VIEW_H
+
+enum {
+	VIEW_HOOKS_MAX = 256,
+	VIEW_DEVICES_MAX = 256,
+	VIEW_SYMBOL_SIZE = 48,
+	VIEW_NAME_SIZE = 32,
+	VIEW_XDP_MODES = 3,
+	VIEW_CONF_WORDS = 16,
+};
+
+/* Numbers that differ when what they stand for differs. */
+struct view_identity {
+	unsigned long long hooks;	/* which functions stand on which hooks, in every family */
+	unsigned long long xtables;	/* the rulesets of iptables-legacy behind them */
+	unsigned long long nftables;	/* the generation of nftables */
+	unsigned long long devices;	/* XDP, TCX, netfilter attachments, taps, rx_handlers of all devices */
+	unsigned long long device_conf; /* the IPv4 settings of all devices, of "all" and of "default" */
+	unsigned long long routes;	/* sequence numbers of the routing tables */
+	unsigned long long policies;	/* IPsec policies */
+	unsigned long long walked;	/* devices seen */
+};
+
+struct view_hook {
+	unsigned char family; /* NFPROTO_* */
+	unsigned char hook;
+	unsigned char nf_tables; /* the function evaluates an nftables chain */
+	unsigned char spare;
+	int priority;
+	char function[VIEW_SYMBOL_SIZE];
+	char table[VIEW_NAME_SIZE];
+	char chain[VIEW_NAME_SIZE];
+};
+
+struct view_device {
+	int ifindex; /* in: which device */
+	unsigned int found;
+	unsigned int xdp[VIEW_XDP_MODES]; /* program ids: generic, driver, hardware */
+	unsigned int tcx_ingress;	  /* how many programs */
+	unsigned int tcx_egress;
+	unsigned int nf_ingress; /* how many netfilter functions */
+	unsigned int nf_egress;
+	unsigned int taps;
+	char rx_handler[VIEW_SYMBOL_SIZE];
+};
+
+struct view_area {
+	struct view_identity identity;
+	unsigned int hooks_count; /* VIEW_HOOKS_MAX: there may be more */
+	unsigned int devices_count; /* in: how many of `devices` are asked for */
+	unsigned int namespace_taps;
+	unsigned int spare;
+	/* scratch: the stack of a BPF program is 512 bytes */
+	char symbol[VIEW_SYMBOL_SIZE];
+	unsigned long long conf[VIEW_CONF_WORDS];
+	struct view_hook hooks[VIEW_HOOKS_MAX];
+	struct view_device devices[VIEW_DEVICES_MAX];
+};
+
+#endif
