@@ -182,7 +182,8 @@ private func serveGraph(_ request: Request, _ reply: Reply) {
     let large = try ServedSocket { _, reply in
       reply.finish([["key": "x", "value": .string(String(repeating: "y\n", count: 500_000))]])
     }
-    let script = "'\(fpctl)' --socket '\(large.path)' config --json | head -c 10; echo ${PIPESTATUS[0]}"
+    let script =
+      "'\(fpctl)' --socket '\(large.path)' config --json | head -c 10; echo ${PIPESTATUS[0]}"
     let outcome = try run("/bin/bash", ["-c", script])
     #expect(outcome.out == "[{\"key\":\"x0\n" && outcome.error.isEmpty)
   }
