@@ -60,7 +60,7 @@ let package = Package(
       name: "fplab", dependencies: ["Lab", "Control", "OrderedJSON"],
       swiftSettings: strict, linkerSettings: staticStdlib),
     .executableTarget(
-      name: "fpfuzz", dependencies: ["Netlink", "Introspection"],
+      name: "fpfuzz", dependencies: ["Netlink", "CNetlink", "Introspection"],
       swiftSettings: strict, linkerSettings: staticStdlib),
 
     .testTarget(

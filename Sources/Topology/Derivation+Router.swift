@@ -75,7 +75,7 @@ extension Derivation {
     if device.index != link.index { conf.append("device", .string(device.name)) }
     // IN_DEV_MAXCONF for rp_filter, IN_DEV_ORCONF for the others
     conf.append("rp_filter", .string(Self.reversePath(max(all.rpFilter, own.rpFilter))))
-    conf.append("policy_rules", .bool(state.policyRules.contains { $0.family == .ipv4 && !$0.isDefault }))
+    conf.append("policy_rules", .bool(surroundings.customRules > 0))
     conf.append("routes", .array(state.routes.ipv4.names.map { .string($0) }))
     conf.append("send_redirects", .bool(all.sendRedirects || own.sendRedirects))
     let flags = [
@@ -100,8 +100,7 @@ extension Derivation {
 
   private mutating func judgeRouting(_ device: Link) {
     let state = surroundings.state
-    let custom = state.policyRules.filter { $0.family == .ipv4 && !$0.isDefault }
-    if !custom.isEmpty { punt(.policyRules, "\(custom.count)") }
+    if surroundings.customRules > 0 { punt(.policyRules, "\(surroundings.customRules)") }
     let routes = state.routes.ipv4
     if routes.contains(.multipath) || routes.contains(.nexthopObject),
       state.sysctls.multipathHashPolicy ?? 0 != 0

@@ -20,7 +20,6 @@ package enum Reason: String, CaseIterable, Sendable {
   case hookOff = "hook-off"
   case forwardingOff = "forwarding-off"
   case noRoutes = "no-routes"
-  case noAddress = "no-address"
 
   // Some of an interface's packets.
   case ipv6 = "ipv6-not-modelled"
@@ -62,7 +61,6 @@ package enum Reason: String, CaseIterable, Sendable {
     case .hookOff: "the configuration of fpd says: hook: off"
     case .forwardingOff: "the kernel does not forward IPv4 here, and the device is no bridge port"
     case .noRoutes: "there is no route to forward by"
-    case .noAddress: "the bridge has no IPv4 address, so what goes up to it stays with the kernel"
     case .ipv6: "IPv6 is forwarded by the kernel"
     case .egressQdisc: "packets leaving here are shaped, policed or reordered by a qdisc"
     case .foreignEgress: "packets leaving here pass tc or TCX programs or filters of somebody else"

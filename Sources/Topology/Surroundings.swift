@@ -11,6 +11,8 @@ struct Surroundings {
   private let qdiscs: [Int32: [Qdisc]]
   private let filters: [Int32: [TrafficFilter]]
   private let views: [Int32: DeviceView]
+  private let routedBridges: [Link]
+  let customRules: Int
 
   init(_ state: NetworkState) {
     self.state = state
@@ -25,6 +27,12 @@ struct Surroundings {
     filters = Dictionary(grouping: state.filters, by: \.link)
     views = Dictionary(
       (state.deviceViews ?? []).map { ($0.link, $0) }, uniquingKeysWith: { $1 })
+    let addressed = addressed
+    routedBridges = state.links.filter { link in
+      guard case .bridge = link.kind else { return false }
+      return link.up && addressed.contains(link.index)
+    }
+    customRules = state.policyRules.count { $0.family == .ipv4 && !$0.isDefault }
   }
 
   func link(_ index: Int32?) -> Link? {
@@ -48,10 +56,7 @@ struct Surroundings {
 
   /// Bridges that packets can be routed into: they have an IPv4 address and are up.
   func routedBridges(except excluded: Int32?) -> [Link] {
-    state.links.filter { link in
-      guard case .bridge = link.kind, link.index != excluded else { return false }
-      return link.up && hasIPv4Address(link)
-    }
+    routedBridges.filter { $0.index != excluded }
   }
 }
 

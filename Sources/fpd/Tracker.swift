@@ -173,10 +173,11 @@ final class Tracker {
     }
     if let now = try? reader.setsIdentity() { setsIdentity = now }
     reader.read(parts, into: &state)
+    let read = ContinuousClock.now - start
     startSurveyIfDue()
     publish()
     let cost = ContinuousClock.now - start
-    log.debug("read \(parts.names.joined(separator: ", ")) in \(cost)")
+    log.debug("read \(parts.names.joined(separator: ", ")) in \(read), derived in \(cost - read)")
     if parts == .all {
       resyncTimer?.due = start + max(Self.resyncInterval, cost * Self.resyncShare)
     }

@@ -28,8 +28,7 @@ extension Bytes {
   /// An interface name at `offset` under the mask of 16 bytes at `maskOffset`, as xtables compares:
   /// `nil` inside when the mask is empty, `nil` outside when the mask is of no known shape.
   func interface(_ offset: Int, mask maskOffset: Int, negated: Bool) -> InterfaceMatch?? {
-    guard let name = slice(offset, 16), let mask = slice(maskOffset, 16) else { return .none }
-    guard let low = mask.load(0, as: UInt64.self), let high = mask.load(8, as: UInt64.self) else {
+    guard let mask = slice(maskOffset, 16), let low = mask.load(0, as: UInt64.self), let high = mask.load(8, as: UInt64.self) else {
       return .none
     }
     if low == 0 && high == 0 { return .some(nil) }
@@ -39,19 +38,18 @@ extension Bytes {
     guard length > 0, length >= 16 || ones == (UInt128(1) << (UInt128(length) * 8)) - 1 else {
       return .none
     }
-    let text = name.string
-    if text.utf8.count + 1 == length || (length == 16 && text.utf8.count >= 15) {
-      return .some(InterfaceMatch(text, negated: negated))
+    // iptables leaves the `+` of a wildcard in the name, behind the mask; a mask over the NUL asks
+    // for the whole name.
+    guard let compared = slice(offset, min(length, 16)) else { return .none }
+    let text = compared.string
+    switch text.utf8.count {
+    case compared.count: return .some(InterfaceMatch(text, wildcard: true, negated: negated))
+    case compared.count - 1: return .some(InterfaceMatch(text, negated: negated))
+    default: return .none
     }
-    guard text.utf8.count == length else { return .none }
-    return .some(InterfaceMatch(text, wildcard: true, negated: negated))
   }
 }
 
-extension Array where Element == UInt8 {
-  /// The bytes as an unsigned number in network order.
-  var bigNumber: UInt128? { count <= 16 ? reduce(0) { $0 << 8 | UInt128($1) } : nil }
-}
 
 /// Lets the kernel's enumerations stand in `switch` over attribute types.
 @inline(__always)

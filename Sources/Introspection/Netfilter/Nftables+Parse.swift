@@ -112,9 +112,7 @@ extension Rule {
       case NFTA_RULE_CHAIN: chain = field.string
       case NFTA_RULE_HANDLE: rule.handle = field.big64 ?? 0
       case NFTA_RULE_EXPRESSIONS:
-        for element in field.nested {
-          rule.expressions.append(.parse(element.nested, family: family))
-        }
+        rule.expressions = expressions(field.nested, family)
       case NFTA_RULE_USERDATA: comment = Self.comment(field.payload)
       default: break
       }
@@ -123,6 +121,16 @@ extension Rule {
     rule.lower(family: family) { keyLength(table, $0) }
     if let comment { rule.matches.append(.comment(comment)) }
     return (table, chain, rule)
+  }
+
+  /// Counted first: an array that grows keeps twice the memory it needs.
+  private static func expressions(_ list: Attributes, _ family: RuleFamily) -> [RuleExpression] {
+    var expressions: [RuleExpression] = []
+    var count = 0
+    for _ in list { count += 1 }
+    expressions.reserveCapacity(count)
+    for element in list { expressions.append(.parse(element.nested, family: family)) }
+    return expressions
   }
 
   /// nft's own notes on a rule: type, length, value; type 0 is the comment.
@@ -196,13 +204,13 @@ extension NamedSet.Element {
       switch field.type {
       case NFTA_SET_ELEM_KEY:
         guard case .value(let bytes) = DataValue(field.nested) else { return nil }
-        key = bytes
+        key = bytes.array
       case NFTA_SET_ELEM_KEY_END:
         guard case .value(let bytes) = DataValue(field.nested) else { return nil }
-        keyEnd = bytes
+        keyEnd = bytes.array
       case NFTA_SET_ELEM_DATA:
         switch DataValue(field.nested) {
-        case .value(let bytes): value = .data(bytes)
+        case .value(let bytes): value = .data(bytes.array)
         case .verdict(let verdict): value = .verdict(verdict)
         case nil: return nil
         }
@@ -220,7 +228,7 @@ extension NamedSet.Element {
 
   /// An order that does not depend on the kernel's hash seed; the end of a range sorts before the
   /// start of another at the same key.
-  static func inOrder(_ a: NamedSet.Element, _ b: NamedSet.Element) -> Bool {
+  package static func inOrder(_ a: NamedSet.Element, _ b: NamedSet.Element) -> Bool {
     if a.key != b.key { return a.key.lexicographicallyPrecedes(b.key) }
     if a.isEnd != b.isEnd { return a.isEnd }
     return (a.keyEnd ?? []).lexicographicallyPrecedes(b.keyEnd ?? [])
@@ -243,7 +251,7 @@ extension NamedObject {
       }
     }
     guard TableKey(payload, name: table) != nil, !object.name.isEmpty else { return nil }
-    switch Int32(object.type) {
+    switch Int32(bitPattern: object.type) {
     case NFT_OBJECT_COUNTER: object.fingerprint = 0
     case NFT_OBJECT_QUOTA: object.fingerprint = RuleExpression.quota(data)
     default: object.fingerprint = data.fingerprint()

@@ -58,7 +58,7 @@ package struct NftablesRuleset {
   }
 
   package mutating func addRule(_ payload: Bytes) -> Added {
-    let parsed = Rule.parse(payload) { [self] table, set in
+    let parsed = Rule.parse(payload) { table, set in
       index(payload, table).flatMap { keyLengths[$0][set] }
     }
     guard let (table, chain, rule) = parsed, let key = TableKey(payload, name: table) else {

@@ -5,13 +5,13 @@ import CNetlink
 
 extension PacketField {
   /// The match that compares the field, or `nil` where there is none.
-  func match(_ comparison: Comparison, _ value: [UInt8], _ context: PacketContext) -> Match? {
+  func match(_ comparison: Comparison, _ value: RegisterValue, _ context: PacketContext) -> Match? {
     let equality = comparison == .equal || comparison == .notEqual
     if case .meta(let key) = source, let match = interface(key, comparison, value) { return match }
-    guard value.count == Int(length) else { return nil }
+    guard value.count == length else { return nil }
     if !equality {
-      guard mask.isEmpty, let number = value.bigNumber else { return nil }
-      return ordered(comparison, number, context)
+      guard mask == nil else { return nil }
+      return ordered(comparison, value.number, context)
     }
     let negated = comparison == .notEqual
     return switch source {
@@ -29,10 +29,9 @@ extension PacketField {
 
   /// The match for a range, both ends included.
   func match(
-    _ low: [UInt8], _ high: [UInt8], _ negated: Bool, _ context: PacketContext
+    _ low: RegisterValue, _ high: RegisterValue, _ negated: Bool, _ context: PacketContext
   ) -> Match? {
-    guard mask.isEmpty, let low = low.bigNumber, let high = high.bigNumber else { return nil }
-    return range(low, high, negated, context)
+    mask == nil ? range(low.number, high.number, negated, context) : nil
   }
 
   /// Less and greater are ranges from the least or to the greatest value there is.
@@ -44,7 +43,7 @@ extension PacketField {
     {
       return .ttl(comparison, UInt8(truncatingIfNeeded: number))
     }
-    let greatest = length >= 16 ? UInt128.max : (UInt128(1) << (UInt128(length) * 8)) - 1
+    let greatest = RegisterValue(onesOf: length).number
     return switch comparison {
     case .less where number > 0: range(0, number - 1, false, context)
     case .lessOrEqual: range(0, number, false, context)
@@ -79,22 +78,20 @@ extension PacketField {
   // MARK: What the kernel knows of the packet
 
   /// Names are compared up to their NUL, or without it as a prefix.
-  private func interface(_ key: UInt32, _ comparison: Comparison, _ value: [UInt8]) -> Match? {
+  private func interface(_ key: UInt32, _ comparison: Comparison, _ value: RegisterValue) -> Match? {
     let input = key == NFT_META_IIFNAME.rawValue
-    guard input || key == NFT_META_OIFNAME.rawValue, mask.isEmpty, value.count <= 16,
-      comparison == .equal || comparison == .notEqual
+    guard input || key == NFT_META_OIFNAME.rawValue, mask == nil,
+      comparison == .equal || comparison == .notEqual, let (name, terminated) = value.text,
+      !name.isEmpty
     else { return nil }
-    let name = value.prefix { $0 != 0 }
-    guard !name.isEmpty, value.dropFirst(name.count).allSatisfy({ $0 == 0 }) else { return nil }
     let interface = InterfaceMatch(
-      String(decoding: name, as: UTF8.self), wildcard: name.count == value.count,
-      negated: comparison == .notEqual)
+      name, wildcard: !terminated, negated: comparison == .notEqual)
     return input ? .input(interface) : .output(interface)
   }
 
-  private func meta(_ key: UInt32, _ value: [UInt8], _ negated: Bool) -> Match? {
+  private func meta(_ key: UInt32, _ value: RegisterValue, _ negated: Bool) -> Match? {
     if key == NFT_META_MARK.rawValue { return masked(value, negated).map(Match.mark) }
-    guard mask.isEmpty else { return nil }
+    guard mask == nil else { return nil }
     switch Int(key) {
     case NFT_META_IIF: return value.host32.map { .inputIndex($0, negated: negated) }
     case NFT_META_OIF: return value.host32.map { .outputIndex($0, negated: negated) }
@@ -106,20 +103,19 @@ extension PacketField {
     }
   }
 
-  private func masked(_ value: [UInt8], _ negated: Bool) -> MaskedMatch? {
-    guard let number = value.host32, let mask = mask.isEmpty ? UInt32.max : mask.host32 else {
-      return nil
-    }
+  private func masked(_ value: RegisterValue, _ negated: Bool) -> MaskedMatch? {
+    guard let number = value.host32, let mask = mask.map(\.host32) ?? .max else { return nil }
     return MaskedMatch(value: number, mask: mask, negated: negated)
   }
 
-  private func conntrack(_ key: UInt32, _ value: [UInt8], _ negated: Bool) -> Match? {
+  private func conntrack(_ key: UInt32, _ value: RegisterValue, _ negated: Bool) -> Match? {
     switch Int(key) {
     case NFT_CT_MARK: return masked(value, negated).map(Match.connectionMark)
     case NFT_CT_STATE, NFT_CT_STATUS:
       // `ct state new,established` asks whether any of these bits is set.
-      guard value.allSatisfy({ $0 == 0 }), let bits = mask.host32.flatMap(UInt16.init(exactly:))
-      else { return nil }
+      guard value.isZero, let bits = mask?.host32.flatMap(UInt16.init(exactly:)) else {
+        return nil
+      }
       let state = key == NFT_CT_STATE.rawValue
       let condition = state ? ConntrackMatch.state : ConntrackMatch.status
       return .conntrack(
@@ -132,17 +128,17 @@ extension PacketField {
 
   // MARK: What the packet holds
 
-  private func link(_ offset: UInt32, _ value: [UInt8], _ negated: Bool) -> Match? {
-    guard mask.isEmpty, length == 6 else { return nil }
+  private func link(_ offset: UInt32, _ value: RegisterValue, _ negated: Bool) -> Match? {
+    guard mask == nil, length == 6 else { return nil }
     return switch offset {
-    case 0: .destinationMAC(value, negated: negated)
-    case 6: .sourceMAC(value, negated: negated)
+    case 0: .destinationMAC(value.bytes, negated: negated)
+    case 6: .sourceMAC(value.bytes, negated: negated)
     default: nil
     }
   }
 
   private func network(
-    _ offset: UInt32, _ value: [UInt8], _ negated: Bool, _ context: PacketContext
+    _ offset: UInt32, _ value: RegisterValue, _ negated: Bool, _ context: PacketContext
   ) -> Match? {
     switch context.network {
     case .ip: network4(offset, value, negated)
@@ -151,61 +147,59 @@ extension PacketField {
     }
   }
 
-  private func network4(_ offset: UInt32, _ value: [UInt8], _ negated: Bool) -> Match? {
+  private func network4(_ offset: UInt32, _ value: RegisterValue, _ negated: Bool) -> Match? {
     switch (offset, length) {
     case (12, 1...4), (16, 1...4):
-      guard let (address, mask) = address(value, size: 4) else { return nil }
+      let (address, mask) = address(value, size: 4)
       let match = AddressMatch.ipv4(
         UInt32(truncatingIfNeeded: address), mask: UInt32(truncatingIfNeeded: mask),
         negated: negated)
       return offset == 12 ? .source(match) : .destination(match)
-    case (9, 1) where mask.isEmpty: return .transport(value[0], negated: negated)
-    case (8, 1) where mask.isEmpty: return .ttl(negated ? .notEqual : .equal, value[0])
-    case (2, 2) where mask.isEmpty: return .length(value.big16, value.big16, negated: negated)
-    case (1, 1) where mask == [0xfc] && value[0] & 3 == 0:
+    case (9, 1) where mask == nil: return .transport(value[0], negated: negated)
+    case (8, 1) where mask == nil: return .ttl(negated ? .notEqual : .equal, value[0])
+    case (2, 2) where mask == nil: return .length(value.big16, value.big16, negated: negated)
+    case (1, 1) where mask?.number == 0xfc && value[0] & 3 == 0:
       return .dscp(value[0] >> 2, negated: negated)
-    case (1, 1): return .tos(value: value[0], mask: mask.first ?? 0xff, negated: negated)
-    case (6, 2) where mask == [0x1f, 0xff] && value == [0, 0]:
+    case (1, 1): return .tos(value: value[0], mask: mask?[0] ?? 0xff, negated: negated)
+    case (6, 2) where mask?.number == 0x1fff && value.isZero:
       return .fragment(negated: !negated)
     default: return nil
     }
   }
 
-  private func network6(_ offset: UInt32, _ value: [UInt8], _ negated: Bool) -> Match? {
+  private func network6(_ offset: UInt32, _ value: RegisterValue, _ negated: Bool) -> Match? {
     switch (offset, length) {
     case (8, 1...16), (24, 1...16):
-      guard let (address, mask) = address(value, size: 16) else { return nil }
+      let (address, mask) = address(value, size: 16)
       let match = AddressMatch.ipv6(address, mask: mask, negated: negated)
       return offset == 8 ? .source(match) : .destination(match)
-    case (7, 1) where mask.isEmpty: return .ttl(negated ? .notEqual : .equal, value[0])
-    case (0, 2) where mask == [0x0f, 0xc0] && value.big16 & ~0x0fc0 == 0:
+    case (7, 1) where mask == nil: return .ttl(negated ? .notEqual : .equal, value[0])
+    case (0, 2) where mask?.number == 0x0fc0 && value.big16 & ~0x0fc0 == 0:
       return .dscp(UInt8(value.big16 >> 6), negated: negated)
     default: return nil
     }
   }
 
   /// A prefix may be loaded without the bytes behind it, which is the same as masking them.
-  private func address(_ value: [UInt8], size: Int) -> (UInt128, UInt128)? {
-    let loaded = mask.isEmpty ? Array(repeating: 0xff, count: value.count) : mask
-    guard loaded.count == value.count, let address = value.bigNumber, let mask = loaded.bigNumber
-    else { return nil }
-    let shift = UInt128((size - value.count) * 8)
-    return (address << shift, mask << shift)
+  private func address(_ value: RegisterValue, size: UInt8) -> (UInt128, UInt128) {
+    let mask = mask ?? RegisterValue(onesOf: value.count)
+    let shift = UInt128(size - min(size, value.count)) * 8
+    return (value.number << shift, mask.number << shift)
   }
 
   private func transport(
-    _ offset: UInt32, _ value: [UInt8], _ negated: Bool, _ context: PacketContext
+    _ offset: UInt32, _ value: RegisterValue, _ negated: Bool, _ context: PacketContext
   ) -> Match? {
     switch (offset, length) {
-    case (0, 2) where mask.isEmpty && context.hasPorts:
+    case (0, 2) where mask == nil && context.hasPorts:
       return .sourcePort(PortRange(value.big16, value.big16), negated: negated)
-    case (2, 2) where mask.isEmpty && context.hasPorts:
+    case (2, 2) where mask == nil && context.hasPorts:
       return .destinationPort(PortRange(value.big16, value.big16), negated: negated)
     case (13, 1) where context.transport == 6:
-      return .tcpFlags(mask: mask.first ?? 0xff, value: value[0], negated: negated)
-    case (0, 1) where mask.isEmpty && (context.transport == 1 || context.transport == 58):
+      return .tcpFlags(mask: mask?[0] ?? 0xff, value: value[0], negated: negated)
+    case (0, 1) where mask == nil && (context.transport == 1 || context.transport == 58):
       return .icmpType(value[0], six: context.transport == 58, negated: negated)
-    case (1, 1) where mask.isEmpty && (context.transport == 1 || context.transport == 58):
+    case (1, 1) where mask == nil && (context.transport == 1 || context.transport == 58):
       return .icmpCode(value[0], six: context.transport == 58, negated: negated)
     default: return nil
     }
@@ -222,12 +216,7 @@ extension PacketContext {
   }
 }
 
-extension Array where Element == UInt8 {
-  /// Four bytes as a number in the machine's order.
-  fileprivate var host32: UInt32? {
-    count == 4 ? withUnsafeBytes { $0.loadUnaligned(as: UInt32.self) } : nil
-  }
-
-  /// The first two bytes as a number in network order; 0 when there are not as many.
-  fileprivate var big16: UInt16 { count < 2 ? 0 : UInt16(self[0]) << 8 | UInt16(self[1]) }
+extension RegisterValue {
+  /// Of a value of two bytes.
+  fileprivate var big16: UInt16 { UInt16(truncatingIfNeeded: number) }
 }

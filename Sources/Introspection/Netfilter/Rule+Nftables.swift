@@ -15,7 +15,7 @@ extension Rule {
     for expression in expressions {
       lowering.step(expression, keyLength)
     }
-    matches = lowering.matches
+    matches = Array(lowering.matches)
     target = lowering.target
   }
 }
@@ -44,7 +44,7 @@ private struct Lowering {
     case .lookup(let set, let from, let to, let negated):
       lookup(set, from, to, negated, keyLength(set))
     case .counter: break
-    case .immediate(let to, let value): forget(to, value.count)
+    case .immediate(let to, let value): forget(to, Int(value.count))
     case .verdict(let verdict): finish(Target(verdict))
     case .match(let match): matches.append(match)
     case .target(let target): finish(target)
@@ -107,20 +107,18 @@ private struct Lowering {
   }
 
   private mutating func bitwise(
-    _ from: Register, _ to: Register, _ mask: [UInt8], _ xor: [UInt8]
+    _ from: Register, _ to: Register, _ mask: RegisterValue, _ xor: RegisterValue
   ) {
     let source = field(from)
-    forget(to, mask.count)
-    guard var source, source.mask.isEmpty, mask.count == Int(source.length),
-      xor.allSatisfy({ $0 == 0 })
-    else { return }
+    forget(to, Int(mask.count))
+    guard var source, source.mask == nil, mask.count == source.length, xor.isZero else { return }
     source.mask = mask
     fields.append((to.slot, source))
   }
 
   // MARK: Conditions
 
-  private mutating func compare(_ from: Register, _ comparison: Comparison, _ value: [UInt8]) {
+  private mutating func compare(_ from: Register, _ comparison: Comparison, _ value: RegisterValue) {
     // Padding behind the value has no meaning, so a field may be longer than what it is compared to.
     guard let field = field(from), let match = field.match(comparison, value, context) else {
       return matches.append(.unknown(UnknownExtension("cmp")))
@@ -129,9 +127,9 @@ private struct Lowering {
   }
 
   private mutating func range(
-    _ from: Register, _ low: [UInt8], _ high: [UInt8], _ negated: Bool
+    _ from: Register, _ low: RegisterValue, _ high: RegisterValue, _ negated: Bool
   ) {
-    guard let field = field(from), low.count == Int(field.length), high.count == low.count,
+    guard let field = field(from), low.count == field.length, high.count == low.count,
       let match = field.match(low, high, negated, context)
     else { return matches.append(.unknown(UnknownExtension("range"))) }
     matches.append(match)

@@ -210,10 +210,11 @@ extension RuleExpression {
       default: return nil
       }
     }
-    return switch (to, data) {
-    case (.some(.verdict), .verdict(let verdict)): .verdict(verdict)
-    case (.some(let to), .value(let bytes)) where to != .verdict: .immediate(to: to, bytes)
-    default: nil
+    switch (to, data) {
+    case (.some(.verdict), .verdict(let verdict)): return .verdict(verdict)
+    case (.some(let to), .value(let bytes)) where to != .verdict:
+      return RegisterValue(bytes).map { .immediate(to: to, $0) }
+    default: return nil
     }
   }
 
@@ -222,58 +223,54 @@ extension RuleExpression {
   private static func compare(_ fields: Attributes) -> RuleExpression? {
     var from: Register?
     var comparison: Comparison?
-    var data: DataValue?
+    var data: RegisterValue?
     for field in fields {
       switch field.type {
       case NFTA_CMP_SREG: from = field.register
       case NFTA_CMP_OP: comparison = field.big32.flatMap(Comparison.init(number:))
-      case NFTA_CMP_DATA: data = DataValue(field.nested)
+      case NFTA_CMP_DATA: data = RegisterValue(field.nested)
       default: return nil
       }
     }
-    guard let from, let comparison, case .value(let bytes) = data else { return nil }
-    return .compare(comparison, from: from, bytes)
+    guard let from, let comparison, let data else { return nil }
+    return .compare(comparison, from: from, data)
   }
 
   private static func range(_ fields: Attributes) -> RuleExpression? {
     var from: Register?
     var operation: UInt32?
-    var low: DataValue?
-    var high: DataValue?
+    var low: RegisterValue?
+    var high: RegisterValue?
     for field in fields {
       switch field.type {
       case NFTA_RANGE_SREG: from = field.register
       case NFTA_RANGE_OP: operation = field.big32
-      case NFTA_RANGE_FROM_DATA: low = DataValue(field.nested)
-      case NFTA_RANGE_TO_DATA: high = DataValue(field.nested)
+      case NFTA_RANGE_FROM_DATA: low = RegisterValue(field.nested)
+      case NFTA_RANGE_TO_DATA: high = RegisterValue(field.nested)
       default: return nil
       }
     }
-    guard let from, let operation, operation <= 1, case .value(let low) = low,
-      case .value(let high) = high
-    else { return nil }
+    guard let from, let operation, operation <= 1, let low, let high else { return nil }
     return .range(negated: operation == 1, from: from, low: low, high: high)
   }
 
   private static func bitwise(_ fields: Attributes) -> RuleExpression? {
     var from: Register?
     var to: Register?
-    var mask: DataValue?
-    var xor: DataValue?
+    var mask: RegisterValue?
+    var xor: RegisterValue?
     for field in fields {
       switch field.type {
       case NFTA_BITWISE_SREG: from = field.register
       case NFTA_BITWISE_DREG: to = field.register
       case NFTA_BITWISE_LEN: break  // the masks' length
-      case NFTA_BITWISE_MASK: mask = DataValue(field.nested)
-      case NFTA_BITWISE_XOR: xor = DataValue(field.nested)
+      case NFTA_BITWISE_MASK: mask = RegisterValue(field.nested)
+      case NFTA_BITWISE_XOR: xor = RegisterValue(field.nested)
       case NFTA_BITWISE_OP where field.big32 == 0: break
       default: return nil  // shifts, and operations on two registers
       }
     }
-    guard let from, let to, case .value(let mask) = mask, case .value(let xor) = xor,
-      mask.count == xor.count
-    else { return nil }
+    guard let from, let to, let mask, let xor, mask.count == xor.count else { return nil }
     return .bitwise(from: from, to: to, mask: mask, xor: xor)
   }
 
@@ -360,14 +357,14 @@ extension Comparison {
 
 /// The value of NFTA_DATA_*: bytes or a verdict.
 enum DataValue {
-  case value([UInt8])
+  case value(Bytes)
   case verdict(Verdict)
 
   init?(_ fields: Attributes) {
     for field in fields {
       switch field.type {
       case NFTA_DATA_VALUE:
-        self = .value(field.payload.array)
+        self = .value(field.payload)
         return
       case NFTA_DATA_VERDICT:
         guard let verdict = Verdict(field.nested) else { return nil }
@@ -377,6 +374,14 @@ enum DataValue {
       }
     }
     return nil
+  }
+}
+
+extension RegisterValue {
+  /// A value of NFTA_DATA_* that is no verdict.
+  init?(_ fields: Attributes) {
+    guard case .value(let bytes) = DataValue(fields) else { return nil }
+    self.init(bytes)
   }
 }
 

@@ -6,14 +6,14 @@ package enum RuleExpression: Equatable, Sendable {
   case payload(base: UInt8, offset: UInt32, length: UInt32, to: Register)
   case meta(key: UInt32, to: Register)
   case metaWrite(key: UInt32, from: Register)
-  case compare(Comparison, from: Register, [UInt8])
-  indirect case range(negated: Bool, from: Register, low: [UInt8], high: [UInt8])
+  case compare(Comparison, from: Register, RegisterValue)
+  indirect case range(negated: Bool, from: Register, low: RegisterValue, high: RegisterValue)
   /// `to = (from & mask) ^ xor`.
-  indirect case bitwise(from: Register, to: Register, mask: [UInt8], xor: [UInt8])
+  indirect case bitwise(from: Register, to: Register, mask: RegisterValue, xor: RegisterValue)
   /// `size` bytes at a time; `toHost` or to network order.
   case byteOrder(from: Register, to: Register, toHost: Bool, length: UInt8, size: UInt8)
   indirect case lookup(set: String, from: Register, to: Register?, negated: Bool)
-  case immediate(to: Register, [UInt8])
+  case immediate(to: Register, RegisterValue)
   case verdict(Verdict)
   /// Its values are not configuration.
   case counter

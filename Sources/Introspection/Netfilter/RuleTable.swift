@@ -78,7 +78,7 @@ package struct Chain: Equatable, Sendable {
 package struct BaseChain: Equatable, Sendable {
   package var hook: ChainHook
   package var priority: Int32
-  /// `filter`, `route` or `nat`; of iptables-legacy, the table's name.
+  /// `filter`, `route` or `nat`; of iptables-legacy, what iptables-nft would make of it.
   package var type: String
   /// What happens to a packet that falls off the end of the chain.
   package var policy: Verdict

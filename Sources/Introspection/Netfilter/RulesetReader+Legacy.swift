@@ -4,10 +4,14 @@ import Glibc
 import Netlink
 
 extension RulesetReader {
+  private static let nameFiles: [(RuleFamily, String)] = [
+    (.ip, "ip_tables_names"), (.ip6, "ip6_tables_names"),
+  ]
+
   /// All tables of iptables-legacy and ip6tables-legacy that exist.
   package func readLegacy() throws(NetlinkError) -> [RuleTable] {
     var tables: [RuleTable] = []
-    for (family, file) in [(RuleFamily.ip, "ip_tables_names"), (.ip6, "ip6_tables_names")] {
+    for (family, file) in Self.nameFiles {
       for name in try Self.names(file).sorted() {
         if let table = try Self.read(family, name) { tables.append(table) }
       }
@@ -36,51 +40,79 @@ extension RulesetReader {
   private static func read(
     _ family: RuleFamily, _ name: String
   ) throws(NetlinkError) -> RuleTable? {
-    let handle = fpd_xtables_read(family == .ip6, name)
-    guard handle.handle != nil else {
-      let code = errno
-      if code == ENOENT || code == ENOPROTOOPT { return nil }
-      let words = String(cString: fpd_xtables_strerror(family == .ip6, code))
-      throw .refused(what: "reading \(family.name)tables-legacy table \(name)", code: code, hint: words)
-    }
-    defer { fpd_xtables_free(handle) }
     var table = RuleTable(family: family, name: name, backend: .iptablesLegacy)
-    var cursor = fpd_xtables_first_chain(handle)
-    while let chain = cursor {
-      table.chains.append(try read(handle, chain, family, name))
-      cursor = fpd_xtables_next_chain(handle)
-    }
-    return table
+    let exists = try walk(
+      family, name,
+      chain: { name, policy in
+        table.chains.append(Chain(family, table: table.name, name: name, policy: policy))
+      },
+      rule: { (entry, target) throws(NetlinkError) in
+        let last = table.chains.count - 1
+        let line = UInt64(table.chains[last].rules.count + 1)
+        let rule = Rule.xtables(entry: entry, family: family, line: line, target: target)
+        guard let rule else {
+          throw .malformed(what: "reading rule \(line) of \(name)/\(table.chains[last].name)")
+        }
+        table.chains[last].rules.append(rule)
+      })
+    return exists ? table : nil
   }
 
-  private static func read(
-    _ handle: fpd_xtables, _ name: UnsafePointer<CChar>, _ family: RuleFamily, _ table: String
-  ) throws(NetlinkError) -> Chain {
-    var chain = Chain(name: String(cString: name))
-    if let policy = fpd_xtables_policy(handle, name) {
-      chain.base = BaseChain.iptables(family, table: table, chain: chain.name)
-        ?? BaseChain(hook: .unknown(.max), priority: 0, type: table, policy: .accept)
-      chain.base?.type = table
-      chain.base?.policy =
-        switch String(cString: policy) {
-        case "ACCEPT": .accept
-        case "DROP": .drop
-        default: .unknown(0)
+  /// Lends every rule of every table to `body`, as the kernel stores it and with its target's name.
+  package func eachLegacyRule(
+    _ body: (RuleFamily, Bytes, String) throws(NetlinkError) -> Void
+  ) throws(NetlinkError) {
+    for (family, file) in Self.nameFiles {
+      for name in try Self.names(file) {
+        _ = try Self.walk(family, name, chain: { _, _ in }) {
+          (entry, target) throws(NetlinkError) in try body(family, entry, target)
         }
-    }
-    var line: UInt64 = 0
-    var cursor = fpd_xtables_first_rule(handle, name)
-    while let entry = cursor {
-      line += 1
-      let bytes = Bytes(entry, count: Int(fpd_xtables_rule_size(handle, entry)))
-      let target = fpd_xtables_target(handle, entry).map { String(cString: $0) } ?? ""
-      guard let rule = Rule.xtables(entry: bytes, family: family, line: line, target: target) else {
-        throw .malformed(what: "reading rule \(line) of \(table)/\(chain.name)")
       }
-      chain.rules.append(rule)
-      cursor = fpd_xtables_next_rule(handle, entry)
     }
-    return chain
+  }
+
+  /// Goes through one table; false when it is not there.
+  private static func walk(
+    _ family: RuleFamily, _ name: String, chain: (String, _ policy: String?) -> Void,
+    rule: (Bytes, _ target: String) throws(NetlinkError) -> Void
+  ) throws(NetlinkError) -> Bool {
+    let table = fpd_xtables_read(family == .ip6, name)
+    guard table.handle != nil else {
+      let code = errno
+      if code == ENOENT || code == ENOPROTOOPT { return false }
+      let hint = String(cString: fpd_xtables_strerror(family == .ip6, code))
+      throw .refused(what: "reading table \(name) of \(family.name)tables-legacy", code: code, hint: hint)
+    }
+    defer { fpd_xtables_free(table) }
+    var chains = fpd_xtables_first_chain(table)
+    while let current = chains {
+      chain(String(cString: current), fpd_xtables_policy(table, current).map { String(cString: $0) })
+      var rules = fpd_xtables_first_rule(table, current)
+      while let entry = rules {
+        let bytes = Bytes(entry, count: Int(fpd_xtables_rule_size(table, entry)))
+        try rule(bytes, fpd_xtables_target(table, entry).map { String(cString: $0) } ?? "")
+        rules = fpd_xtables_next_rule(table, entry)
+      }
+      chains = fpd_xtables_next_chain(table)
+    }
+    return true
+  }
+}
+
+extension Chain {
+  /// A chain of iptables-legacy; those with a policy are built in.
+  fileprivate init(_ family: RuleFamily, table: String, name: String, policy: String?) {
+    self.init(name: name)
+    guard let policy else { return }
+    base =
+      BaseChain.iptables(family, table: table, chain: name)
+      ?? BaseChain(hook: .unknown(.max), priority: 0, type: table, policy: .accept)
+    base?.policy =
+      switch policy {
+      case "ACCEPT": .accept
+      case "DROP": .drop
+      default: .unknown(0)
+      }
   }
 }
 

@@ -40,8 +40,8 @@ package struct PacketField: Equatable, Sendable {
   package var source: Source
   /// How many bytes.
   package var length: UInt8
-  /// What the value is ANDed with; empty when it is taken as it is.
-  package var mask: [UInt8] = []
+  /// What the value is ANDed with; `nil` when it is taken as it is.
+  package var mask: RegisterValue?
 
   package enum Source: Equatable, Sendable {
     /// `NFT_PAYLOAD_*_HEADER` and the offset in that header.

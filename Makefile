@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+# fpd. `make help` lists the targets.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+COUNT ?= 10000
+SEED ?= 1
+QUICK ?=
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+VERSION := $(shell cat VERSION)
+DEB := dist/fpd_$(VERSION)_$(shell dpkg --print-architecture 2>/dev/null || echo amd64).deb
+release := .build/release
+
+.PHONY: all build demo test test-pure test-kernel test-machines vmtest bench fuzz \
+	install uninstall deb lint format clean help \
+	setup setup-build setup-lint setup-package setup-test-all setup-machines-all
+
+## Build
+
+all: build ## Release build: .build/release/fpd and .build/release/fpctl
+
+build:
+	@swift=$$(scripts/find-swift)
+	"$$swift" build -c release
+
+## See it
+
+demo: setup build ## Set up, build, and walk through a lab with fpd watching (needs root)
+	@$(release)/fplab demo
+
+bench: setup build ## Measure reaction, memory and idle cost at scale; QUICK=1 for a short run (needs root)
+	@$(release)/fplab bench $(if $(QUICK),--quick --output .build/benchmarks)
+
+## Test
+
+test: setup-test-all build ## Set up, build, lint and pass every test of this kernel (needs root)
+	@scripts/run-rings lint pure kernel
+
+test-pure: setup-build ## Tests that need neither root nor a kernel
+	@scripts/run-rings pure
+
+test-kernel: setup build ## Tests in network namespaces with the real tools (needs root)
+	@scripts/run-rings kernel
+
+test-machines: setup-machines-all deb ## Tests on Debian's kernels in QEMU
+	@scripts/run-rings machines
+
+vmtest: test-machines ## The same
+
+fuzz: build ## Feed the parsers COUNT random and mutated inputs from SEED on
+	@$(release)/fpfuzz --count $(COUNT) --seed $(SEED)
+
+## Check
+
+lint: setup-lint ## Formatting, shell scripts, manual pages and the rules of docs/style.md
+	@scripts/lint
+
+format: setup-lint ## Format Swift and C in place
+	@scripts/format
+
+## Package
+
+deb: setup-package build ## Debian package in dist/
+	@scripts/package-deb "$(DEB)"
+
+install: ## Install what `make` built; PREFIX=/usr/local DESTDIR=
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/install-files install
+
+uninstall: ## Remove what `make install` put there, except the configuration
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/install-files uninstall
+
+## Other
+
+setup: ## Install the Debian packages that building and testing need (needs root when some are missing)
+	@scripts/setup build test
+
+setup-build setup-lint setup-package: setup-%:
+	@scripts/setup $*
+
+setup-test-all:
+	@scripts/setup build test lint
+
+setup-machines-all:
+	@scripts/setup build package machines
+
+clean: ## Remove what was built
+	rm -rf .build dist
+
+help: ## This list
+	@awk 'BEGIN { FS = ":.*## " }
+	  /^## / { printf "\n%s\n", substr($$0, 4) }
+	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+import OrderedJSON
+import Rendering
+import Testing
+
+@Suite struct AnswerRenderingTests {
+  private static let colour = Style(hasColour: true)
+
+  @Test func status() throws {
+    let json = try JSON(
+      parsing: """
+        {"version":"0.1.0","state":"degraded","generation":42,"interfaces":[
+        {"name":"eth1","ifindex":7,"hook":"xdp","accelerated":true,"modules":["bridge","router"],
+         "reason":null,"fast_share":0.9987},
+        {"name":"a-long-name-0","ifindex":1234567,"hook":"none","accelerated":false,"modules":[],
+         "reason":"link-kind-not-modelled","fast_share":null},
+        {"name":"eth2","ifindex":8,"hook":"tc","accelerated":true,"modules":["router"],
+         "reason":null,"fast_share":0}],
+        "problems":[{"what":"iptables-legacy","detail":"cannot be read: Operation not permitted"}]}
+        """)
+    try golden("status.txt", statusText(json))
+    try golden("status.colour.txt", statusText(json, style: Self.colour))
+    let none = try JSON(
+      parsing: #"{"version":"1","state":"converged","generation":1,"interfaces":[]}"#)
+    #expect(statusText(none) == "fpd 1  converged  generation 1\n\nno interfaces\n")
+  }
+
+  @Test func config() throws {
+    let json = try JSON(
+      parsing: """
+        [{"key":"defaults.hook","value":"auto","source":"default"},
+        {"key":"interfaces.veth*.hook","value":"tc","source":"/etc/fpd/fpd.yaml:12"},
+        {"key":"socket_group","value":null,"source":"default"},
+        {"key":"log_level","value":"debug","source":"command line --log-level"}]
+        """)
+    try golden("config.txt", configText(json))
+  }
+
+  @Test func stats() throws {
+    let json = try JSON(
+      parsing: """
+        {"interfaces":[{"name":"eth1","forwarded":{"packets":1234567,"bytes":79012288},
+        "dropped":{"packets":0,"bytes":0},"punted":{"ttl-expired":{"packets":999,"bytes":63936},
+        "ipv6-not-modelled":{"packets":1000,"bytes":-1}}},{"name":"eth2"}]}
+        """)
+    try golden("stats.txt", statsText(json))
+    #expect(statsText(["interfaces": []]) == "no interfaces\n")
+  }
+
+  @Test func monitorSaysTheGenerationFirst() throws {
+    let json = try JSON(
+      parsing: #"{"version":1,"state":"converged","generation":43,"changed":["eth0","br0"]}"#)
+    #expect(monitorLine(json) == "generation 43  state=converged  changed=eth0,br0\n")
+  }
+
+  @Test func anythingElseIsAnOutline() throws {
+    let json = try JSON(
+      parsing: """
+        {"verdict":"punt","steps":[{"nf":"bridge","result":"forward"},{"nf":"router",
+        "result":"punt","why":["ttl","options"]}],"empty":{},"packet":{"src":"10.0.0.1","ttl":1}}
+        """)
+    try golden("outline.txt", outline(json))
+    #expect(outline("text") == "text\n")
+  }
+}
