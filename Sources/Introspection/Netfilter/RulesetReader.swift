@@ -23,18 +23,16 @@ package final class RulesetReader {
 
   /// All tables of nftables, as of one generation. Generation 0 is a kernel without nftables.
   package func readNftables() throws(NetlinkError) -> (generation: UInt32, tables: [RuleTable]) {
-    var attempt = 1
-    while true {
+    for _ in 0..<Self.attempts {
       guard let before = try generation() else { return (0, []) }
       do throws(NetlinkError) {
         let tables = try dumpNftables()
         if try generation() == before { return (before, tables) }
-        if attempt >= Self.attempts { throw .interrupted(what: "reading the nftables ruleset") }
-      } catch .interrupted(let what) where attempt < Self.attempts {
-        _ = what
+      } catch {
+        guard case .interrupted = error else { throw error }
       }
-      attempt += 1
     }
+    throw .interrupted(what: "reading the nftables ruleset \(Self.attempts) times")
   }
 
   /// The number of the last commit to nftables; `nil` where the kernel has none.
@@ -57,8 +55,8 @@ package final class RulesetReader {
     if ruleset.tables.isEmpty { return [] }
     try dump(NFT_MSG_GETCHAIN, "chains") { ruleset.addChain($0) }
     try dump(NFT_MSG_GETSET, "sets") { ruleset.addSet($0) }
-    try dump(NFT_MSG_GETOBJ, "objects") { ruleset.addObject($0) }
-    try dump(NFT_MSG_GETFLOWTABLE, "flowtables") { ruleset.addFlowtable($0) }
+    try dump(NFT_MSG_GETOBJ, "objects", optional: true) { ruleset.addObject($0) }
+    try dump(NFT_MSG_GETFLOWTABLE, "flowtables", optional: true) { ruleset.addFlowtable($0) }
     for (table, set) in ruleset.anonymousSets {
       let key = ruleset.tables[table]
       let name = key.sets[set].name
@@ -91,8 +89,10 @@ package final class RulesetReader {
     return elements
   }
 
+  /// - Parameter optional: whether older kernels have no such things.
   private func dump(
-    _ type: nf_tables_msg_types, _ what: String, _ add: (Bytes) -> NftablesRuleset.Added
+    _ type: nf_tables_msg_types, _ what: String, optional: Bool = false,
+    _ add: (Bytes) -> NftablesRuleset.Added
   ) throws(NetlinkError) {
     let what = "reading the nftables \(what)"
     do throws(NetlinkError) {
