@@ -91,7 +91,7 @@ extension Kernel {
     private static func state(_ states: ConntrackMatch.States) -> Match {
       .conntrack(
         ConntrackMatch(
-          conditions: ConntrackMatch.state, inverted: 0, states: states, status: 0, rest: 0))
+          conditions: ConntrackMatch.state, inverted: 0, states: states, status: 0))
     }
 
     private static let plainRules: [(text: String, matches: [Match], target: Target)] = [
