@@ -34,11 +34,14 @@ static const char *become(const struct lab_spawn *spawn)
 		if (setns(namespace, CLONE_NEWNET) < 0)
 			return "entering the namespace";
 	}
-	if (spawn->own_mounts) {
+	if (spawn->own_sys) {
 		if (unshare(CLONE_NEWNS) < 0)
 			return "making a private mount namespace";
 		if (mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 			return "making the mounts private";
+		umount2("/sys", MNT_DETACH);
+		if (mount("sysfs", "/sys", "sysfs", 0, NULL) < 0)
+			return "mounting the namespace's /sys";
 	}
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null < 0)

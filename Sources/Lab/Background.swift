@@ -16,7 +16,7 @@ public final class Background: Sendable {
   /// Starts a process in the namespace at `path`; what it prints is kept in a file of its own. With
   /// `feed` its standard input is a pipe for `write(_:)`.
   public init(
-    _ arguments: [String], namespace path: String?, feed: Bool = false, ownMounts: Bool = false,
+    _ arguments: [String], namespace path: String?, feed: Bool = false, ownSys: Bool = false,
     environment: [String] = []
   ) throws {
     self.arguments = arguments
@@ -28,12 +28,12 @@ public final class Background: Sendable {
       let pipe = try Pipe()
       process = try Spawned(
         arguments, namespace: path, input: pipe.read.raw, output: file.raw, errors: file.raw,
-        ownMounts: ownMounts, environment: environment)
+        ownSys: ownSys, environment: environment)
       input = Mutex(dup(pipe.write.raw))
       input.withLock { _ = fcntl($0, F_SETFD, FD_CLOEXEC) }
     } else {
       process = try Spawned(
-        arguments, namespace: path, output: file.raw, errors: file.raw, ownMounts: ownMounts,
+        arguments, namespace: path, output: file.raw, errors: file.raw, ownSys: ownSys,
         environment: environment)
       input = Mutex(-1)
     }

@@ -73,7 +73,7 @@ public enum Command {
   /// A command that outlives `timeout` is killed with all it started, and that is an error.
   public static func run(
     _ arguments: [String], namespace path: String? = nil, input: String? = nil,
-    timeout: Duration = .seconds(30)
+    timeout: Duration = .seconds(30), ownSys: Bool = false
   ) throws -> Completed {
     var intake = try Pipe()
     var outlet = try Pipe()
@@ -81,7 +81,7 @@ public enum Command {
     let started = Instant.now
     let process = try Spawned(
       arguments, namespace: path, input: input == nil ? -1 : intake.read.raw,
-      output: outlet.write.raw, errors: complaints.write.raw)
+      output: outlet.write.raw, errors: complaints.write.raw, ownSys: ownSys)
     intake.read.close()
     outlet.write.close()
     complaints.write.close()

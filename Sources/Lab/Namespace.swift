@@ -75,7 +75,10 @@ public final class Namespace: Sendable {
   public func attempt(
     _ arguments: [String], input: String? = nil, timeout: Duration = .seconds(30)
   ) throws -> Completed {
-    try Command.run(arguments, namespace: path, input: input, timeout: timeout)
+    // brctl works through /sys/class/net, where it would find the bridges of the machine itself.
+    try Command.run(
+      arguments, namespace: path, input: input, timeout: timeout,
+      ownSys: arguments.first == "brctl")
   }
 
   /// Runs a tool inside; throws with all it said when it fails.
@@ -92,10 +95,10 @@ public final class Namespace: Sendable {
 
   /// Starts a process that runs beside the test.
   public func start(
-    _ arguments: [String], feed: Bool = false, ownMounts: Bool = false, environment: [String] = []
+    _ arguments: [String], feed: Bool = false, ownSys: Bool = false, environment: [String] = []
   ) throws -> Background {
     let process = try Background(
-      arguments, namespace: path, feed: feed, ownMounts: ownMounts, environment: environment)
+      arguments, namespace: path, feed: feed, ownSys: ownSys, environment: environment)
     started.withLock { $0.processes.append(process) }
     return process
   }

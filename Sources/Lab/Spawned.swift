@@ -11,7 +11,7 @@ final class Spawned: Sendable {
   /// Starts `arguments[0]`, found through PATH; descriptors of -1 stand for /dev/null.
   init(
     _ arguments: [String], namespace: String?, input: Int32 = -1, output: Int32 = -1,
-    errors: Int32 = -1, ownMounts: Bool = false, environment extra: [String] = []
+    errors: Int32 = -1, ownSys: Bool = false, environment extra: [String] = []
   ) throws {
     guard let name = arguments.first else { throw LabError("there is no command to run") }
     guard let program = Self.find(name) else {
@@ -25,7 +25,7 @@ final class Spawned: Sendable {
           withOptionalCString(namespace) { path in
             var spawn = lab_spawn(
               program: program, arguments: argv, environment: environment, namespace_path: path,
-              input: input, output: output, errors: errors, own_mounts: ownMounts ? 1 : 0)
+              input: input, output: output, errors: errors, own_sys: ownSys ? 1 : 0)
             return lab_spawn(&spawn, &pid, &step)
           }
         }

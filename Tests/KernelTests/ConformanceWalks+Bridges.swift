@@ -62,8 +62,12 @@ extension ConformanceWalks {
         "stp_state 0 by ip", ["ip link set br0 type bridge stp_state 0"],
         [
           "interfaces.p2.graph.bridge.conf.STP_enabled == false",
-          "interfaces.p2.slow_path lacks port-not-forwarding",
+          // The kernel lets a port that was listening go on doing so until its timer ends.
+          #"interfaces.p2.graph.bridge.conf.port_state == "listening""#,
         ]),
+      Step(
+        "a port leaves and joins a bridge without", ["ip link set p2 nomaster", "ip link set p2 master br0"],
+        ["interfaces.p2.slow_path lacks port-not-forwarding"]),
       Step(
         "brctl setageing", ["brctl setageing br0 60"],
         ["interfaces.p1.graph.bridge.conf.ageing_time == 60"]),

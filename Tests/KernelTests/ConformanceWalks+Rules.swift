@@ -109,24 +109,24 @@ extension ConformanceWalks {
         "everything is flushed", ["nft flush ruleset"], ["interfaces.p1.graph nodes router"]),
       Step("a table and a chain without a hook", ["nft: table ip t {;chain side {;counter drop;};}"], changesNothing: true),
       Step(
-        "a base chain without rules", ["nft add chain ip t fwd { type filter hook forward priority 0 ; }"],
+        "a base chain without rules", ["nft add chain ip t transit { type filter hook forward priority 0 ; }"],
         changesNothing: true),
       Step(
-        "a rule", ["nft add rule ip t fwd ip saddr 10.0.9.9 drop"],
+        "a rule", ["nft add rule ip t transit ip saddr 10.0.9.9 drop"],
         [rules(1, "nftables", "t")]),
       Step(
-        "a jump", ["nft add rule ip t fwd tcp dport 23 jump side"], [rules(3, "nftables", "t")]),
+        "a jump", ["nft add rule ip t transit tcp dport 23 jump side"], [rules(3, "nftables", "t")]),
       Step(
         "a set", ["nft: table ip t {;set bad {;type ipv4_addr;};}"], changesNothing: true),
       Step(
-        "a rule with the set", ["nft add rule ip t fwd ip saddr @bad drop"], [rules(4, "nftables", "t")]),
+        "a rule with the set", ["nft add rule ip t transit ip saddr @bad drop"], [rules(4, "nftables", "t")]),
       Step("members of the set", ["nft add element ip t bad { 10.0.8.1, 10.0.8.2 }"], changesNothing: true),
       Step(
         "a verdict map",
-        ["nft: table ip t {;map verdicts {;type inet_service : verdict;elements = { 80 : accept, 81 : drop };};}", "nft add rule ip t fwd tcp dport vmap @verdicts"],
+        ["nft: table ip t {;map verdicts {;type inet_service : verdict;elements = { 80 : accept, 81 : drop };};}", "nft add rule ip t transit tcp dport vmap @verdicts"],
         ["interfaces.p1.graph.filter.conf.rules == 5"]),
       Step(
-        "a policy", ["nft add chain ip t fwd { policy drop ; }"],
+        "a policy", ["nft add chain ip t transit { policy drop ; }"],
         [#"interfaces.p1.graph.filter.conf.policy == "drop""#]),
       Step(
         "the table sleeps", ["nft add table ip t { flags dormant ; }"],
@@ -135,17 +135,17 @@ extension ConformanceWalks {
         "and wakes", ["nft add table ip t"],
         ["interfaces.p1.graph nodes filter router"]),
       Step(
-        "an inet table", ["nft: table inet u {;chain fwd {;type filter hook forward priority 5;;meta l4proto icmp drop;};}"],
+        "an inet table", ["nft: table inet u {;chain transit {;type filter hook forward priority 5;;meta l4proto icmp drop;};}"],
         ["interfaces.p1.graph.filter.conf.rules == 6", #"interfaces.p1.graph.filter.conf.tables == ["t","u"]"#]),
       Step(
-        "an ip6 table", ["nft: table ip6 v {;chain fwd {;type filter hook forward priority 5;;drop;};}"],
+        "an ip6 table", ["nft: table ip6 v {;chain transit {;type filter hook forward priority 5;;drop;};}"],
         changesNothing: true),
       Step(
         "rules for the machine itself",
         ["nft: table ip w {;chain in {;type filter hook input priority 0;;tcp dport 22 drop;};}"],
         changesNothing: true),
       Step(
-        "connections are tracked", ["nft insert rule ip t fwd ct state established accept"],
+        "connections are tracked", ["nft insert rule ip t transit ct state established accept"],
         ["interfaces.p1.slow_path has conntrack", "interfaces.p1.graph.filter.conf.rules == 7"]),
       Step(
         "addresses are translated",

@@ -15,7 +15,7 @@ struct lab_spawn {
 	char *const *environment;
 	const char *namespace_path; /* NULL: stay in this namespace */
 	int input, output, errors;
-	int own_mounts; /* a private mount namespace */
+	int own_sys; /* a mount namespace whose /sys shows the network namespace */
 };
 
 /* Starts a program in a process group of its own. 0, or an errno with the step that failed. */

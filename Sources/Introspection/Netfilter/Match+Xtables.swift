@@ -215,7 +215,9 @@ extension Match {
   }
 
   private static func state(_ info: Bytes) -> Match? {
-    guard let mask = info.load(0, as: UInt32.self).flatMap(UInt16.init(exactly:)) else { return nil }
+    guard let mask = info.load(0, as: UInt32.self).flatMap(UInt16.init(exactly:)) else {
+      return nil
+    }
     return .conntrack(
       ConntrackMatch(
         conditions: ConntrackMatch.state, inverted: 0, states: .init(rawValue: mask), status: 0,

@@ -25,6 +25,10 @@ final class Walker {
       "net.ipv4.ip_forward=0", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0",
       "net.ipv4.conf.all.send_redirects=1", "net.ipv4.conf.default.send_redirects=1",
     ])
+    // On by default where the kernel has br_netfilter, absent elsewhere: steps turn it on.
+    for name in ["iptables", "ip6tables", "arptables"] {
+      _ = try namespace.attempt(["sysctl", "-q", "-w", "net.bridge.bridge-nf-call-\(name)=0"])
+    }
     for number in 1...3 {
       try bed.cable(.init(other, "far\(number)"), .init(namespace, "p\(number)"))
     }
@@ -59,6 +63,7 @@ final class Walker {
       return ["what it expects was so before the commands: it proves nothing"]
     }
     let returned = try run(step.commands)
+    let ta = Instant.now
 
     var found: [String] = []
     if !step.changesNothing {
@@ -68,7 +73,10 @@ final class Walker {
       }
       if !arrived { found = found.map { "by itself within \(Self.deadline): \($0)" } }
     }
+    let tb = Instant.now
     try fpd.wait()
+    let tc = Instant.now
+    print("STEP \(step.name): cmd..\(Int((ta-returned).milliseconds)) arrive \((tb-returned).milliseconds) wait \((tc-tb).milliseconds)")
     let after = try fpd.graph()
     found += problems(after).map { "after wait: \($0)" }
     if step.changesNothing && before != after {

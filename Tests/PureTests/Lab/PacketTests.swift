@@ -124,7 +124,7 @@ import Testing
   }
 
   @Test func pcapFileComesBackAsItWasWritten() throws {
-    let directory = try TemporaryDirectory("pcap")
+    let directory = try Lab.TemporaryDirectory("pcap")
     let frames = [Frame([1, 2, 3], time: 1_700_000_000_123_456_789), Frame([], time: 5)]
     let path = "\(directory.path)/x.pcap"
     try PcapFile.write(frames, to: path)
