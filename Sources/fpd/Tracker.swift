@@ -167,17 +167,20 @@ final class Tracker {
 
   private func refresh() {
     let start = ContinuousClock.now
-    let parts = dirty
+    var parts = dirty
     dirty = []
     dirtySince = nil
     refreshTimer?.due = nil
-    // Identities are taken before reading: what changes meanwhile differs at the next comparison.
+    // Identities are taken before reading: what changes meanwhile differs at the next comparison. What
+    // they say has changed is read now, also where no event told: it would never be noticed again.
     if let live, let now = try? live.identity() {
-      let routesBefore = identity.routes
+      if now != identity { parts.formUnion(self.parts(changedTo: now)) }
       identity = now
-      if routesBefore != now.routes { routes.want() }
     }
-    if let now = try? reader.setsIdentity() { setsIdentity = now }
+    if let now = try? reader.setsIdentity(), now != setsIdentity {
+      parts.insert(.sets)
+      setsIdentity = now
+    }
     reader.read(parts, into: &state)
     let read = ContinuousClock.now - start
     startSurveyIfDue()
