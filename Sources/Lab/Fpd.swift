@@ -45,12 +45,15 @@ public final class Fpd {
 
   deinit { process.close() }
 
+  /// Compiled objects are shared by all that are started here: only the first has to compile.
+  private static let cache = Result { try TemporaryDirectory("cache", lasting: true) }
+
   /// The command line that starts fpd with everything of its own under `directory`.
   public static func arguments(
     directory: String, configured: Bool = false, logLevel: String = "debug"
-  ) -> [String] {
-    [Binaries.fpd, "--socket", "\(directory)/fpd.sock", "--state-dir", "\(directory)/state"]
-      + ["--cache-dir", "\(directory)/cache", "--log-level", logLevel]
+  ) throws -> [String] {
+    try [Binaries.fpd, "--socket", "\(directory)/fpd.sock", "--state-dir", "\(directory)/state"]
+      + ["--cache-dir", cache.get().path, "--log-level", logLevel]
       + (configured ? ["--config", "\(directory)/fpd.yaml"] : [])
   }
 
@@ -61,7 +64,7 @@ public final class Fpd {
       throw LabError("\(Binaries.fpd) is not there: build it first, or name it in FPD_BIN")
     }
     return try namespace.start(
-      arguments(directory: directory, configured: configured, logLevel: logLevel))
+      try arguments(directory: directory, configured: configured, logLevel: logLevel))
   }
 
   private func waitUntilItAnswers(_ limit: Duration) throws {

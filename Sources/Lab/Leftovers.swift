@@ -13,6 +13,8 @@ public enum Leftovers {
   struct State {
     var namespaces: [String] = []
     var directories: [String] = []
+    /// Directories that are meant to last as long as the process.
+    var lasting: [String] = []
     var processes: [pid_t] = []
     var number = 0
     var ready = false
@@ -43,6 +45,7 @@ public enum Leftovers {
 
   static func add(namespace: String) { state.withLock { $0.namespaces.append(namespace) } }
   static func add(directory: String) { state.withLock { $0.directories.append(directory) } }
+  static func add(lasting directory: String) { state.withLock { $0.lasting.append(directory) } }
   static func add(process: pid_t) { state.withLock { $0.processes.append(process) } }
 
   static func forget(namespace: String) {
@@ -83,6 +86,7 @@ public enum Leftovers {
       defer {
         state.namespaces = []
         state.directories = []
+        state.lasting = []
         state.processes = []
       }
       return state
@@ -94,7 +98,7 @@ public enum Leftovers {
       waitpid(pid, nil, 0)
     }
     for name in all.namespaces { removeNamespace(name) }
-    for path in all.directories { removeTree(path) }
+    for path in all.directories + all.lasting { removeTree(path) }
   }
 
   /// Removes what lab processes that no longer live have left, and the processes in their namespaces.

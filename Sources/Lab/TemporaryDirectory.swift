@@ -5,16 +5,20 @@ import Glibc
 public final class TemporaryDirectory: Sendable {
   static let parent = "/tmp"
   public let path: String
+  private let isLasting: Bool
 
-  public init(_ word: String = "dir") throws {
+  /// Makes the directory; a `lasting` one stays until the process exits, whoever holds it.
+  public init(_ word: String = "dir", lasting: Bool = false) throws {
     path = "\(Self.parent)/\(try Leftovers.uniqueName(word))"
+    isLasting = lasting
     if mkdir(path, 0o700) < 0 { throw LabError("making \(path)", code: errno) }
-    Leftovers.add(directory: path)
+    if lasting { Leftovers.add(lasting: path) } else { Leftovers.add(directory: path) }
   }
 
   deinit { close() }
 
   public func close() {
+    if isLasting { return }
     Leftovers.removeTree(path)
     Leftovers.forget(directory: path)
   }

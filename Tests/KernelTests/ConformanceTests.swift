@@ -6,7 +6,8 @@ extension Kernel {
   /// The graph follows what people type, tool by tool.
   @Suite(.needsFpd) struct ConformanceTests {
     static let walks: [Walk] = [
-      ConformanceWalks.bridge, ConformanceWalks.ports, ConformanceWalks.routing,
+      ConformanceWalks.bridge, ConformanceWalks.firstBridge, ConformanceWalks.ports,
+      ConformanceWalks.routing,
       ConformanceWalks.sysctls, ConformanceWalks.legacyRules, ConformanceWalks.nftRules,
       ConformanceWalks.links, ConformanceWalks.trafficControl, ConformanceWalks.ipv6,
     ]

@@ -24,10 +24,11 @@ extension ConformanceWalks {
         ["interfaces.v0 absent", #"interfaces.uplink.hook == "tc""#]),
       Step(
         "moved to another namespace", ["ip link set v1 netns $OTHER"],
-        ["interfaces.v1 absent", "interfaces.uplink.slow_path has no-carrier"]),
+        ["interfaces.v1 absent", "interfaces.uplink.slow_path has no-carrier"],
+        patience: Step.linkwatch),
       Step(
         "up over there", ["far: ip link set v1 up"],
-        ["interfaces.uplink.slow_path lacks no-carrier"]),
+        ["interfaces.uplink.slow_path lacks no-carrier"], patience: Step.linkwatch),
       Step(
         "deleted over there", ["far: ip link del v1"], ["interfaces.uplink absent"]),
       Step("MTU", ["ip link set p1 mtu 1400"], changesNothing: true),

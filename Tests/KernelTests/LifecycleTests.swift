@@ -55,14 +55,26 @@ extension Kernel {
       #expect(try second.stop() == 0)
     }
 
-    @Test func secondOnTheSameSocketRefusesAndTheFirstLivesOn() throws {
+    @Test func secondInTheSameNamespaceRefusesAndTheFirstLivesOn() throws {
       let namespace = try Namespace("second")
       let first = try Fpd(in: namespace)
+      let elsewhere = try TemporaryDirectory("elsewhere")
       let second = try namespace.attempt(
-        Fpd.arguments(directory: first.directory.path), timeout: .seconds(10))
+        try Fpd.arguments(directory: elsewhere.path), timeout: .seconds(10))
+      #expect(second.status != 0)
+      #expect(second.errors.contains("another fpd"))
+      #expect(try first.status()["state"]?.string == "converged")
+      #expect(try first.stop() == 0)
+    }
+
+    @Test func secondOnTheSameSocketRefusesAndTheFirstLivesOn() throws {
+      let (namespace, other) = (try Namespace("first"), try Namespace("second"))
+      let first = try Fpd(in: namespace)
+      let second = try other.attempt(
+        try Fpd.arguments(directory: first.directory.path), timeout: .seconds(10))
       #expect(second.status != 0)
       #expect(second.errors.contains(first.socket))
-      #expect(try first.status()["state"]?.string != nil)
+      #expect(try first.status()["state"]?.string == "converged")
       #expect(try first.stop() == 0)
     }
 
@@ -71,7 +83,7 @@ extension Kernel {
       let directory = try TemporaryDirectory("bad")
       try directory.write("fpd.yaml", "defaults:\n  hook: sideways\n")
       let refused = try namespace.attempt(
-        Fpd.arguments(directory: directory.path, configured: true), timeout: .seconds(10))
+        try Fpd.arguments(directory: directory.path, configured: true), timeout: .seconds(10))
       #expect(refused.status != 0)
       #expect(refused.errors.contains("fpd.yaml:2"))
       #expect(refused.errors.contains("sideways"))

@@ -17,10 +17,13 @@ struct Step: Sendable {
   var changesNothing = false
   /// A command that fails, in the other namespace, where this kernel cannot do the step: it is skipped.
   var provided: String?
+  /// How long the graph may take to get there by itself.
+  var patience: Duration
 
   init(
     _ name: String, _ commands: [String], _ expected: [String] = [],
-    exactly: [String: String] = [:], changesNothing: Bool = false, provided: String? = nil
+    exactly: [String: String] = [:], changesNothing: Bool = false, provided: String? = nil,
+    patience: Duration = .milliseconds(500)
   ) {
     self.name = name
     self.commands = commands
@@ -28,6 +31,7 @@ struct Step: Sendable {
     self.exactly = exactly
     self.changesNothing = changesNothing
     self.provided = provided
+    self.patience = patience
   }
 }
 
