@@ -264,6 +264,35 @@ extension Kernel {
       #expect(verdicts.first?.key == [10, 0, 0, 1, 10, 0, 0, 2])
     }
 
+    @Test func elementsOfAnonymousSetsAreReadOnceAndRenamedChainsAgain() throws {
+      let namespace = try Namespace("again")
+      try namespace.nft(
+        """
+        table ip t {
+          chain side { }
+          chain c {
+            type filter hook forward priority 0;
+            tcp dport { 1, 2 } accept
+            tcp dport vmap { 3 : jump side, 4 : drop }
+          }
+        }
+        """)
+      let changes = [
+        "add rule ip t c tcp dport { 1, 2, 7 } drop", "rename chain ip t side other",
+        "delete table ip t; table ip t { chain c { tcp dport { 8, 9 } accept; }; }",
+      ]
+      try namespace.inside {
+        let lasting = try RulesetReader()
+        _ = try lasting.readNftables()
+        for change in changes {
+          try Command.run(["nft", change]).check()
+          let again = try lasting.readNftables().tables
+          #expect(again == (try RulesetReader().readNftables().tables), "\(change)")
+          #expect(again.first?.sets.allSatisfy { !$0.elements.isEmpty } == true)
+        }
+      }
+    }
+
     @Test func keepsWhatIsNotKnownByName() throws {
       let namespace = try Namespace("unknown")
       let rules: [(String, [String])] = [

@@ -10,6 +10,7 @@ import Netlink
 /// for, because asking would create it and hook it into the packet path.
 package final class RulesetReader {
   private var socket: NetlinkSocket
+  private var anonymousElements: [NftablesRuleset.AnonymousSet.Lasting: [NamedSet.Element]] = [:]
 
   package init() throws(NetlinkError) {
     // The kernel answers dumps in pieces no larger than what is read, whatever the buffer's size.
@@ -57,14 +58,29 @@ package final class RulesetReader {
     try dump(NFT_MSG_GETSET, "sets") { ruleset.addSet($0) }
     try dump(NFT_MSG_GETOBJ, "objects", optional: true) { ruleset.addObject($0) }
     try dump(NFT_MSG_GETFLOWTABLE, "flowtables", optional: true) { ruleset.addFlowtable($0) }
-    for (table, set) in ruleset.anonymousSets {
-      let key = ruleset.tables[table]
-      let name = key.sets[set].name
-      ruleset.tables[table].sets[set].elements = try elements(
-        of: name, table: key.name, family: key.family)
-    }
+    try addElements(to: &ruleset)
     try dump(NFT_MSG_GETRULE, "rules") { ruleset.addRule($0) }
     return ruleset.finished
+  }
+
+  /// Asks for the elements of each anonymous set. The kernel finds a set by walking all of a table's,
+  /// so that thousands of them take seconds; those that cannot have changed are not asked for again.
+  private func addElements(to ruleset: inout NftablesRuleset) throws(NetlinkError) {
+    var kept: [NftablesRuleset.AnonymousSet.Lasting: [NamedSet.Element]] = [:]
+    for anonymous in ruleset.anonymousSets {
+      let (table, set) = (anonymous.table, anonymous.set)
+      if let lasting = anonymous.lasting, let elements = anonymousElements[lasting] {
+        ruleset.tables[table].sets[set].elements = elements
+        kept[lasting] = elements
+        continue
+      }
+      let elements = try elements(
+        of: ruleset.tables[table].sets[set].name, table: ruleset.tables[table].name,
+        family: ruleset.tables[table].family)
+      ruleset.tables[table].sets[set].elements = elements
+      if let lasting = anonymous.lasting { kept[lasting] = elements }
+    }
+    anonymousElements = kept
   }
 
   /// The elements of a set, in the order of their keys.
