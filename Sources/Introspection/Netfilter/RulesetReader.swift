@@ -78,7 +78,10 @@ package final class RulesetReader {
         of: ruleset.tables[table].sets[set].name, table: ruleset.tables[table].name,
         family: ruleset.tables[table].family)
       ruleset.tables[table].sets[set].elements = elements
-      if let lasting = anonymous.lasting { kept[lasting] = elements }
+      if let lasting = anonymous.lasting {
+        kept[lasting] = elements
+        anonymousElements[lasting] = elements  // at hand if this attempt is interrupted
+      }
     }
     anonymousElements = kept
   }
