@@ -163,6 +163,7 @@ final class Daemon {
       case .stats: reply.finish(try stats(request))
       case .config: reply.finish(configuration.json)
       case .wait: try wait(request, reply)
+      case .state: reply.finish(StateReport(tracker.state).json)
       case .monitor:
         monitors.append(reply)
         reply.stream(news)
