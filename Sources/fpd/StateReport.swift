@@ -57,7 +57,8 @@ struct StateReport {
     if let lower = link.lower {
       // An index in another namespace says nothing here.
       members.append(
-        "lower", link.lowerNamespace == nil ? name(lower) : .string("in another namespace"))
+        link.kind == .veth ? "peer" : "lower",
+        link.lowerNamespace == nil ? name(lower) : "in another namespace")
     }
     for (key, value) in kind(link.kind) { members.append(key, value) }
     if let port = link.port { members.append("port", self.port(port)) }
