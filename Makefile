@@ -91,7 +91,7 @@ setup-machines-all:
 	@scripts/setup build package machines
 
 clean: ## Remove what was built
-	rm -rf .build dist
+	rm -rf .build dist fpd-demo-graph.svg
 
 help: ## This list
 	@awk 'BEGIN { FS = ":.*## " }
