@@ -6,6 +6,7 @@ DESTDIR ?=
 COUNT ?= 10000
 SEED ?= 1
 QUICK ?=
+CORPUS ?= Tests/PureTests/Fixtures/fuzz
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -55,7 +56,8 @@ test-machines: setup-machines-all deb ## Tests on Debian's kernels in QEMU
 vmtest: test-machines ## The same
 
 fuzz: build ## Feed the parsers COUNT random and mutated inputs from SEED on
-	@$(release)/fpfuzz --count $(COUNT) --seed $(SEED)
+	@$(release)/fpfuzz --count $(COUNT) --seed $(SEED) \
+	  $(if $(wildcard $(CORPUS)),--corpus $(CORPUS))
 
 ## Check
 
