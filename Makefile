@@ -44,7 +44,7 @@ bench: setup build ## Measure reaction, memory and idle cost at scale; QUICK=1 f
 test: setup-test-all build ## Set up, build, lint and pass every test of this kernel (needs root)
 	@scripts/run-rings lint pure kernel
 
-test-pure: setup-build ## Tests that need neither root nor a kernel
+test-pure: setup-build build ## Tests that need neither root nor a kernel
 	@scripts/run-rings pure
 
 test-kernel: setup build ## Tests in network namespaces with the real tools (needs root)
