@@ -39,8 +39,10 @@ extension Kernel {
 
     /// Everything a person could see of a namespace's configuration.
     private static func configuration(of namespace: Namespace) throws -> String {
-      try ["ip -d link", "ip addr", "ip rule", "tc qdisc", "nft list ruleset", "iptables-legacy -S"]
-        .map { try namespace.run($0).output }.joined(separator: "\n")
+      try [
+        "ip -d link", "ip addr", "ip rule", "tc qdisc", "nft list ruleset", "iptables-legacy -S",
+      ]
+      .map { try namespace.run($0).output }.joined(separator: "\n")
     }
 
     @Test func killedDaemonIsFollowedByAnother() throws {
@@ -116,7 +118,9 @@ extension Kernel {
       fpd.process.signal(SIGSTOP)
       try namespace.ip(
         batch: (0..<20_000).map { "link set v\($0 % 20) mtu \(1400 + $0 % 7)" }
-          + (0..<10).map { "link set v\($0) master br0" } + ["link del v19", "link add late type bridge"])
+          + (0..<10).map { "link set v\($0) master br0" } + [
+            "link del v19", "link add late type bridge",
+          ])
       fpd.process.signal(SIGCONT)
       let right = try eventually {
         let graph = try fpd.graph()

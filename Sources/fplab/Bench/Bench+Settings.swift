@@ -110,7 +110,9 @@ extension Bench {
       if number % 100 == 0 { Terminal.progress("5000 routes a second: \(number * chunk / rate) s") }
       // One chunk adds what the next deletes, so that the table stays as large as it is.
       let verb = number % 2 == 0 ? "add" : "del"
-      let lines = (0..<chunk).map { "route \(verb) 198.\(18 + $0 / 250).\($0 % 250).0/24 via 10.0.0.2\n" }
+      let lines = (0..<chunk).map {
+        "route \(verb) 198.\(18 + $0 / 250).\($0 % 250).0/24 via 10.0.0.2\n"
+      }
       try feeder.write(lines.joined())
       let due = start + .microseconds((number + 1) * chunk * 1_000_000 / rate)
       let left = due - .now

@@ -80,10 +80,12 @@ final class Walker {
   }
 
   /// The real fpctl must print what the socket says.
-  private func problemsOfFpctl(_ problems: (JSON) -> [String], _ document: JSON) throws -> [String] {
+  private func problemsOfFpctl(_ problems: (JSON) -> [String], _ document: JSON) throws -> [String]
+  {
     let printed = try JSON(parsing: fpd.fpctl("graph --json").check().output)
     if printed["interfaces"] == document["interfaces"] { return [] }
-    return ["fpctl graph --json prints \(printed.text()) for \(document.text())"] + problems(printed)
+    return ["fpctl graph --json prints \(printed.text()) for \(document.text())"]
+      + problems(printed)
   }
 
   private func run(_ commands: [String]) throws -> Instant {
