@@ -26,7 +26,9 @@ struct YAMLNode {
 
 /// At most 60 characters of a text, and no control characters.
 func abridged(_ text: String) -> String {
-  let plain = text.unicodeScalars.prefix(61).map { $0.properties.generalCategory == .control ? "?" : String($0) }
+  let plain = text.unicodeScalars.prefix(61).map {
+    $0.properties.generalCategory == .control ? "?" : String($0)
+  }
   return plain.count > 60 ? plain.prefix(60).joined() + "…" : plain.joined()
 }
 
@@ -103,7 +105,8 @@ struct YAMLParser: ~Copyable {
     switch event.type {
     case YAML_ALIAS_EVENT:
       throw failure(
-        "an alias; aliases are not supported, and a name that begins with * must be in quotes: \"*\"")
+        "an alias; aliases are not supported, and a name that begins with * must be in quotes: \"*\""
+      )
     case YAML_SCALAR_EVENT:
       try refuse(anchor: event.data.scalar.anchor, tag: event.data.scalar.tag)
       return YAMLNode(place: place, content: scalar())

@@ -147,17 +147,32 @@ public final class ControlServer {
     }
   }
 
-  /// Whoever has been silent longest makes room; for root, also someone who may only read.
   private func makeRoom(for peer: Peer) -> Bool {
     reap()
     if connections.count < limits.connections { return true }
-    let oldest = connections.values.sorted { $0.id < $1.id }
-    guard
-      let victim = oldest.first(where: \.isIdle)
-        ?? (peer.isRoot ? oldest.first { !$0.peer.isRoot } : nil)
-    else { return false }
-    victim.drop()
-    connections[victim.id] = nil
+    let clients = connections.values.sorted { $0.id < $1.id }
+    let seats = clients.map { Seat(isIdle: $0.isIdle, isRoot: $0.peer.isRoot) }
+    guard let place = Seat.displaced(seats, newcomerIsRoot: peer.isRoot) else { return false }
+    clients[place].drop()
+    connections[clients[place].id] = nil
     return true
+  }
+}
+
+/// A client, as far as it matters when there are too many.
+package struct Seat {
+  let isIdle: Bool
+  let isRoot: Bool
+
+  package init(isIdle: Bool, isRoot: Bool) {
+    self.isIdle = isIdle
+    self.isRoot = isRoot
+  }
+
+  /// Which of the clients, oldest first, makes room: the oldest that waits for nothing; for root, also
+  /// one that may only read.
+  package static func displaced(_ seats: [Seat], newcomerIsRoot: Bool) -> Int? {
+    seats.firstIndex { $0.isIdle }
+      ?? (newcomerIsRoot ? seats.firstIndex { !$0.isRoot } : nil)
   }
 }

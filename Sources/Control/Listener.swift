@@ -120,7 +120,8 @@ private struct NameLock: ~Copyable {
 private func clearStale(_ path: String, _ address: UnixAddress) throws(ControlError) {
   guard let old = FileIdentity(path) else { return }
   guard old.isSocket else {
-    throw .badPath(path: path, why: "names something that is no socket; remove it or choose another")
+    throw .badPath(
+      path: path, why: "names something that is no socket; remove it or choose another")
   }
   let probe = Descriptor(unixSocket(SOCK_STREAM, nonBlocking: true))
   let code = address.apply(probe.number, connect)

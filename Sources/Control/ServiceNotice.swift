@@ -12,7 +12,9 @@ public struct ServiceNotice: Sendable {
 
   /// `environment` answers the value of a variable; nothing is sent where NOTIFY_SOCKET is not set.
   public init(environment: (String) -> String? = { getenv($0).map { String(cString: $0) } }) {
-    path = environment("NOTIFY_SOCKET").flatMap { $0.hasPrefix("/") || $0.hasPrefix("@") ? $0 : nil }
+    path = environment("NOTIFY_SOCKET").flatMap {
+      $0.hasPrefix("/") || $0.hasPrefix("@") ? $0 : nil
+    }
     let isForUs = environment("WATCHDOG_PID").map { Int32($0) == getpid() } ?? true
     let interval = environment("WATCHDOG_USEC").flatMap { Int64($0) } ?? 0
     watchdogMilliseconds = isForUs && interval > 0 ? max(1, interval / 2000) : nil

@@ -15,6 +15,14 @@ package struct Address: Equatable, Sendable {
   package var prefixLength: UInt8
   package var scope: UInt8
 
+  package init(link: Int32, family: IPFamily, bytes: [UInt8], prefixLength: UInt8, scope: UInt8) {
+    self.link = link
+    self.family = family
+    self.bytes = bytes
+    self.prefixLength = prefixLength
+    self.scope = scope
+  }
+
   /// Reads an RTM_NEWADDR message's payload.
   package static func parse(_ payload: Bytes) -> Address? {
     guard let family = payload[0].flatMap(IPFamily.init), let prefixLength = payload[1],

@@ -12,6 +12,12 @@ package struct PolicyRule: Equatable, Sendable {
   package var selectors: [String] = []
   package var inverted = false
 
+  package init(family: IPFamily, table: UInt32 = 0, action: UInt8 = 0) {
+    self.family = family
+    self.table = table
+    self.action = action
+  }
+
   /// Reads an RTM_NEWRULE message's payload.
   package static func parse(_ payload: Bytes) -> PolicyRule? {
     guard let family = payload[0].flatMap(IPFamily.init), let destination = payload[1],

@@ -9,6 +9,13 @@ package struct Qdisc: Equatable, Sendable {
   package var handle: UInt32
   package var parent: UInt32
 
+  package init(link: Int32, kind: String, handle: UInt32, parent: UInt32) {
+    self.link = link
+    self.kind = kind
+    self.handle = handle
+    self.parent = parent
+  }
+
   package static let root: UInt32 = 0xffff_ffff
   package static let ingress: UInt32 = 0xffff_fff1
 

@@ -64,7 +64,8 @@ struct GraphView {
 
   private static func reason(_ value: JSON) -> Reason {
     Reason(
-      name: value["reason"].map(shown) ?? shown(value), scope: value["scope"].map(shown) ?? "packets",
+      name: value["reason"].map(shown) ?? shown(value),
+      scope: value["scope"].map(shown) ?? "packets",
       detail: value["detail"].flatMap(\.string).map(printable) ?? "")
   }
 }

@@ -59,7 +59,7 @@ private func legend(on canvas: inout Canvas, y: Int, width: Int) -> Int {
     place(textWidth(hook, .badge) + 28)
     x += canvas.badge(x, y, hook, hookColour(hook)) + 8
   }
-  let hooks = "hook in use"
+  let hooks = "hook"
   place(words(hooks))
   canvas.text(x, y + 15, hooks, .muted)
   x += words(hooks)

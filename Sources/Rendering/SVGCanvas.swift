@@ -43,10 +43,12 @@ struct Canvas {
   }
 
   mutating func box(
-    _ x: Int, _ y: Int, _ width: Int, _ height: Int, radius: Int, fill: String, stroke: String? = nil,
+    _ x: Int, _ y: Int, _ width: Int, _ height: Int, radius: Int, fill: String,
+    stroke: String? = nil,
     isDashed: Bool = false
   ) {
-    let line = stroke.map { " stroke=\"\($0)\"\(isDashed ? " stroke-dasharray=\"5 4\"" : "")" } ?? ""
+    let line =
+      stroke.map { " stroke=\"\($0)\"\(isDashed ? " stroke-dasharray=\"5 4\"" : "")" } ?? ""
     put(
       "<rect x=\"\(x)\" y=\"\(y)\" width=\"\(width)\" height=\"\(height)\" rx=\"\(radius)\""
         + " fill=\"\(fill)\"\(line)/>")
@@ -63,7 +65,9 @@ struct Canvas {
   }
 
   /// A pill with a word in it; answers its width.
-  @discardableResult mutating func badge(_ x: Int, _ y: Int, _ word: String, _ colour: String) -> Int {
+  @discardableResult mutating func badge(_ x: Int, _ y: Int, _ word: String, _ colour: String)
+    -> Int
+  {
     let width = textWidth(word, .badge) + 20
     box(x, y, width, 22, radius: 11, fill: colour)
     text(x + width / 2, y + 15, word, .badge, centred: true)

@@ -46,6 +46,12 @@ package struct SlowPath: Equatable, Sendable {
   package var reason: Reason
   package var scope: Scope
   package var detail: String?
+
+  package init(reason: Reason, scope: Scope, detail: String? = nil) {
+    self.reason = reason
+    self.scope = scope
+    self.detail = detail
+  }
 }
 
 extension ProcessingGraph {

@@ -17,7 +17,8 @@ extension Completion {
     for option in Fpctl.globalOptions { out += line(option, condition: nil) }
     for command in Fpctl.commands {
       let condition = "not __fish_seen_subcommand_from \(names)"
-      out += "complete -c fpctl -n '\(condition)' -a \(command.name) -d '\(quoted(command.summary))'\n"
+      out +=
+        "complete -c fpctl -n '\(condition)' -a \(command.name) -d '\(quoted(command.summary))'\n"
     }
     for command in Fpctl.commands {
       let condition = "__fish_seen_subcommand_from \(command.name)"

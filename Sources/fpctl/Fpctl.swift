@@ -21,7 +21,8 @@ enum Fpctl {
   }
 
   static let socketOption = Option(
-    "--socket", value: "PATH", completion: .file, "where fpd listens (default \(defaultSocketPath))")
+    "--socket", value: "PATH", completion: .file, "where fpd listens (default \(defaultSocketPath))"
+  )
   static let jsonOption = Option("--json", "answer in JSON, for programs")
   static let versionOption = Option("--version", "show the version")
   static let globalOptions = [socketOption, jsonOption, .help, versionOption]

@@ -41,7 +41,8 @@ struct Call {
   }
 
   func ask(
-    _ command: Command, _ arguments: JSON.Object = JSON.Object(), timeoutMilliseconds: Int64 = 30_000
+    _ command: Command, _ arguments: JSON.Object = JSON.Object(),
+    timeoutMilliseconds: Int64 = 30_000
   ) throws(ControlError) -> JSON {
     var client = try ControlClient(path: socket)
     return try client.ask(

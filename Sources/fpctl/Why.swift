@@ -13,7 +13,8 @@ enum Why: Subcommand {
     Nothing is sent.
     """
   static let options = [
-    Option("--in", value: "INTERFACE", completion: .interface, "where the packet arrives (required)"),
+    Option(
+      "--in", value: "INTERFACE", completion: .interface, "where the packet arrives (required)"),
     Option("--src", value: "ADDRESS", "source address"),
     Option("--dst", value: "ADDRESS", "destination address"),
     Option(
@@ -75,7 +76,8 @@ enum Why: Subcommand {
     if let number = Int64(text), (0...255).contains(number) { return .int(number) }
     let close = suggestion(for: text, among: known)
     throw UsageError(
-      "--proto \(text): expected \(known.joined(separator: ", ")) or a number from 0 to 255\(close)")
+      "--proto \(text): expected \(known.joined(separator: ", ")) or a number from 0 to 255\(close)"
+    )
   }
 
   private static func address(_ text: String, _ option: String) throws(UsageError) -> JSON {
@@ -87,7 +89,8 @@ enum Why: Subcommand {
 
   private static func mac(_ text: String, _ option: String) throws(UsageError) -> JSON {
     let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-    guard parts.count == 6, parts.allSatisfy({ $0.count <= 2 && UInt8($0, radix: 16) != nil }) else {
+    guard parts.count == 6, parts.allSatisfy({ $0.count <= 2 && UInt8($0, radix: 16) != nil })
+    else {
       throw UsageError("\(option) \(text): expected a MAC address, such as 02:00:00:00:00:01")
     }
     return .string(text)

@@ -15,6 +15,8 @@ final class Tracker {
   /// How often the identities that nobody announces are compared, unless that would cost too much.
   private static let pollInterval = Duration.milliseconds(25)
   private static let pollShare = 250
+  /// Where identities cannot be read, what they would tell is read whole, this often.
+  private static let blindInterval = Duration.milliseconds(500)
   /// A survey of the routes may take one part in this many of a processor's time.
   private static let surveyShare = 300
   /// How often everything is read again although nothing was heard.
@@ -49,6 +51,7 @@ final class Tracker {
   private var pollTimer: EventLoop.Timer?
   private var resyncTimer: EventLoop.Timer?
   private var wasOverrun = 0
+  private var lastReading = Duration.zero
 
   init(
     loop: EventLoop, log: Log, live: LiveKernelView?, handicaps: [NetworkState.Problem],
@@ -123,7 +126,10 @@ final class Tracker {
     compare()
     startSurveyIfDue()
     let cost = ContinuousClock.now - start
-    pollTimer?.due = start + max(Self.pollInterval, cost * Self.pollShare)
+    pollTimer?.due =
+      live == nil
+      ? start + max(Self.blindInterval, lastReading * Self.pollShare)
+      : start + max(Self.pollInterval, cost * Self.pollShare)
   }
 
   private func compare() {
@@ -184,6 +190,7 @@ final class Tracker {
     if parts == .all {
       resyncTimer?.due = start + max(Self.resyncInterval, cost * Self.resyncShare)
     }
+    lastReading = cost
     if cost > .milliseconds(20) { malloc_trim(0) }
     if pollTimer?.due == nil { pollTimer?.due = start + Self.pollInterval }
     settle()

@@ -40,7 +40,9 @@ struct Random: RandomNumberGenerator {
   mutating func chance(_ part: Int, in whole: Int) -> Bool { below(whole) < part }
   mutating func pick<Element>(_ elements: [Element]) -> Element { elements[below(elements.count)] }
   mutating func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8(below(256)) } }
-  mutating func name() -> String { pick(["eth0", "br-lan", "filter", "INPUT", "a", "veth1234567890a"]) }
+  mutating func name() -> String {
+    pick(["eth0", "br-lan", "filter", "INPUT", "a", "veth1234567890a"])
+  }
 }
 
 /// Damage as it comes over broken wires, from other kernels and from malice.

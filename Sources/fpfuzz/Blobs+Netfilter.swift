@@ -166,7 +166,8 @@ extension Blobs {
     message.attribute(Int(IPSET_ATTR_PROTOCOL), UInt8(7))
     message.attribute(Int(IPSET_ATTR_SETNAME), random.name())
     message.attribute(
-      Int(IPSET_ATTR_TYPENAME), random.pick(["hash:ip", "hash:net,port", "bitmap:port", "list:set"]))
+      Int(IPSET_ATTR_TYPENAME),
+      random.pick(["hash:ip", "hash:net,port", "bitmap:port", "list:set"]))
     message.attribute(Int(IPSET_ATTR_REVISION), UInt8(random.below(8)))
     message.attribute(Int(IPSET_ATTR_FAMILY), UInt8(random.pick([0, 2, 10])))
     message.attribute(Int(IPSET_ATTR_INDEX), UInt16(random.below(256)).bigEndian)
@@ -181,7 +182,7 @@ extension Blobs {
 
   /// Names, revisions and sizes of matches of iptables.
   private static let matches: [(String, UInt8, Int)] = [
-    ("tcp", 0, 16), ("udp", 0, 16), ("icmp", 0, 8), ("icmp6", 0, 8), ("sctp", 0, 72),
+    ("tcp", 0, 16), ("udp", 0, 16), ("icmp", 0, 8), ("icmp6", 0, 8), ("sctp", 0, 296),
     ("multiport", 1, 48), ("iprange", 1, 72), ("mac", 0, 16), ("mark", 1, 16), ("addrtype", 1, 8),
     ("addrtype", 0, 16), ("pkttype", 0, 8), ("length", 0, 8), ("ttl", 0, 8), ("hl", 0, 8),
     ("dscp", 0, 8), ("tos", 1, 8), ("physdev", 0, 72), ("comment", 0, 256), ("set", 4, 48),
@@ -233,6 +234,7 @@ extension Blobs {
     withUnsafeBytes(of: UInt16(32 + size).littleEndian) { bytes.replaceSubrange(0..<2, with: $0) }
     bytes.replaceSubrange(2..<2 + name.utf8.count, with: Array(name.utf8))
     bytes[31] = revision
-    return bytes + (random.chance(1, in: 2) ? random.bytes(size) : [UInt8](repeating: 0, count: size))
+    return bytes
+      + (random.chance(1, in: 2) ? random.bytes(size) : [UInt8](repeating: 0, count: size))
   }
 }

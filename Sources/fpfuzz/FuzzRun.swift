@@ -23,7 +23,8 @@ final class FuzzRun {
         // What follows allocates; the program is lost anyway, and a second fault ends it.
         signal(number, SIG_DFL)
         FuzzCommand.complain(
-          "signal \(number) in blob \(current[1]): fpfuzz --seed \(current[0]) --show \(current[1])\n")
+          "signal \(number) in blob \(current[1]): fpfuzz --seed \(current[0]) --show \(current[1])\n"
+        )
         raise(number)
       }
     }

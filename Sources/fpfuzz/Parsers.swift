@@ -7,6 +7,13 @@ enum Parsers {
   /// Each is given every blob, and the payload of every netlink message in it.
   static let all: [(name: String, parse: @Sendable (Bytes) -> Void)] = [
     ("messages and attributes", { walk($0, depth: 0) }),
+    ("link", { _ = Link.parse($0) }),
+    ("VLANs of a port", { _ = PortVLAN.parse($0) }),
+    ("address", { _ = Address.parse($0)?.text }),
+    ("policy rule", { _ = PolicyRule.parse($0)?.isDefault }),
+    ("route", { _ = RouteKinds.parse($0)?.kinds.names }),
+    ("qdisc", { _ = Qdisc.parse($0)?.isPlain }),
+    ("tc filter", { _ = TrafficFilter.parse($0, side: .ingress) }),
     ("nftables table", { _ = RuleTable.parse($0) }),
     ("nftables chain", { _ = Chain.parse($0) }),
     ("nftables rule", { _ = Rule.parse($0) { _, _ in 4 } }),

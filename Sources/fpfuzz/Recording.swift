@@ -13,8 +13,9 @@ enum Recording {
       ("neighbours", RTM_GETNEIGH), ("nexthops", RTM_GETNEXTHOP),
     ] {
       var request = Request(type: UInt16(type))
-      // Headers of these requests are 4 to 20 bytes; zeros ask for everything.
-      for _ in 0..<(type == RTM_GETNETCONF ? 1 : 5) { request.append(UInt32(0)) }
+      // The size of each request's header in words; zeros ask for everything.
+      let words = type == RTM_GETNETCONF ? 1 : type == RTM_GETNEXTHOP ? 2 : 5
+      for _ in 0..<words { request.append(UInt32(0)) }
       try record(name, in: directory, &route, request)
     }
     var netfilter = try NetlinkSocket(NETLINK_NETFILTER)

@@ -74,8 +74,22 @@ kernel_struct xt_table {
 	void *private;
 	char name[32];
 };
-kernel_struct nf_nat_lookup_hook_priv {
+/*
+ * Where NAT and x_tables are modules, they may be loaded after this program, which then finds no type
+ * information of theirs: these are their layouts as they have been since Linux 4.18 and 5.15.
+ */
+struct nf_nat_lookup_hook_priv {
 	struct nf_hook_entries *entries;
+};
+struct xt_table_of_module {
+	struct list_head *list[2];
+	u32 valid_hooks;
+	void *private;
+	void *ops;
+	void *me;
+	u8 af;
+	s32 priority;
+	char name[32];
 };
 kernel_struct nft_table {
 	char *name;
@@ -187,6 +201,14 @@ fp_inline enum owner owner_of(const char *name)
 	return OWNER_OTHER;
 }
 
+/* Which ruleset an iptables-legacy table holds: every replace allocates another. */
+fp_inline u64 ruleset_of(void *table)
+{
+	if (core_exists(((struct xt_table *)0)->private))
+		return (u64)kernel_get(((struct xt_table *)table)->private);
+	return (u64)kernel_get(((struct xt_table_of_module *)table)->private);
+}
+
 fp_inline u16 hooks_in(struct nf_hook_entries *entries)
 {
 	return entries ? kernel_get(entries->num_hook_entries) : 0;
@@ -241,11 +263,11 @@ static long nat_entry(u32 index, struct entry_walk *walk)
 		return 1;
 	struct nf_hook_entry *entry = &walk->entries->hooks[index];
 	void *function = kernel_get(entry->hook);
-	struct xt_table *table = kernel_get(entry->priv);
+	void *table = kernel_get(entry->priv);
 	symbol(area.symbol, (u64)function);
 	walk->hooks_hash = mix(walk->hooks_hash, (u64)function);
 	if (owner_of(area.symbol) == OWNER_XTABLES)
-		walk->xtables_hash = mix(walk->xtables_hash, (u64)kernel_get(table->private));
+		walk->xtables_hash = mix(walk->xtables_hash, ruleset_of(table));
 	return 0;
 }
 
@@ -260,8 +282,7 @@ static long identity_entry(u32 index, struct entry_walk *walk)
 	walk->hooks_hash = mix(mix(walk->hooks_hash, (u64)function), (u64)priv);
 	switch (owner_of(area.symbol)) {
 	case OWNER_XTABLES:
-		walk->xtables_hash =
-			mix(walk->xtables_hash, (u64)kernel_get(((struct xt_table *)priv)->private));
+		walk->xtables_hash = mix(walk->xtables_hash, ruleset_of(priv));
 		break;
 	case OWNER_NAT: {
 		struct entry_walk below = {
@@ -422,9 +443,22 @@ SEC("syscall") int fpd_identity(void *context)
 
 /* ---- hooks ---- */
 
-fp_inline void name_xtable(struct view_hook *record, struct xt_table *table)
+fp_inline void name_xtable(struct view_hook *record, void *table)
 {
-	bpf_probe_read_kernel(record->table, VIEW_NAME_SIZE, &table->name);
+	const char *name = ((struct xt_table_of_module *)table)->name;
+	if (core_exists(((struct xt_table *)0)->name))
+		name = ((struct xt_table *)table)->name;
+	bpf_probe_read_kernel(record->table, VIEW_NAME_SIZE, name);
+}
+
+/* Without nf_tables' type information, which comes with its module, the chain stays without a name. */
+fp_inline void name_chain(struct view_hook *record, struct nft_chain *chain)
+{
+	if (!core_exists(chain->name) || !core_exists(((struct nft_table *)0)->name))
+		return;
+	struct nft_table *table = kernel_get(chain->table);
+	bpf_probe_read_kernel(record->chain, VIEW_NAME_SIZE, kernel_get(chain->name));
+	bpf_probe_read_kernel(record->table, VIEW_NAME_SIZE, kernel_get(table->name));
 }
 
 static long record_entry(u32 index, struct entry_walk *walk)
@@ -450,11 +484,8 @@ static long record_entry(u32 index, struct entry_walk *walk)
 	if (owner_of(record->function) == OWNER_XTABLES) {
 		name_xtable(record, priv);
 	} else if (begins(record->function, "nft_do_c", 8)) {
-		struct nft_chain *chain = priv;
-		struct nft_table *table = kernel_get(chain->table);
 		record->nf_tables = 1;
-		bpf_probe_read_kernel(record->chain, VIEW_NAME_SIZE, kernel_get(chain->name));
-		bpf_probe_read_kernel(record->table, VIEW_NAME_SIZE, kernel_get(table->name));
+		name_chain(record, priv);
 	}
 	return 0;
 }

@@ -28,7 +28,9 @@ extension Bytes {
   /// An interface name at `offset` under the mask of 16 bytes at `maskOffset`, as xtables compares:
   /// `nil` inside when the mask is empty, `nil` outside when the mask is of no known shape.
   func interface(_ offset: Int, mask maskOffset: Int, negated: Bool) -> InterfaceMatch?? {
-    guard let mask = slice(maskOffset, 16), let low = mask.load(0, as: UInt64.self), let high = mask.load(8, as: UInt64.self) else {
+    guard let mask = slice(maskOffset, 16), let low = mask.load(0, as: UInt64.self),
+      let high = mask.load(8, as: UInt64.self)
+    else {
       return .none
     }
     if low == 0 && high == 0 { return .some(nil) }
@@ -49,7 +51,6 @@ extension Bytes {
     }
   }
 }
-
 
 /// Lets the kernel's enumerations stand in `switch` over attribute types.
 @inline(__always)

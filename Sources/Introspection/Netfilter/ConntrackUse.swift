@@ -28,14 +28,14 @@ package struct ConntrackUse: Equatable, Sendable {
       case .conntrack: names.insert("conntrack")
       case .connectionMark: names.insert("connmark")
       case .lookup(let lookup): collect(lookup, into: &names)
-      case .unknown(let extension_) where tracking.contains(extension_.name):
-        names.insert(extension_.name)
+      case .unknown(let kept) where tracking.contains(kept.name):
+        names.insert(kept.name)
       default: break
       }
     }
     switch rule.target {
-    case .unknown(let extension_) where tracking.contains(extension_.name):
-      names.insert(extension_.name)
+    case .unknown(let kept) where tracking.contains(kept.name):
+      names.insert(kept.name)
     case .verdictMap(let lookup): collect(lookup, into: &names)
     default: break
     }

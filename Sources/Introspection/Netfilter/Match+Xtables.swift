@@ -17,28 +17,32 @@ extension Match {
   private static func decode(
     _ name: String, _ revision: UInt8, _ info: Bytes, _ family: RuleFamily
   ) -> Match? {
+    // Each with the size of its structure.
     switch (name, revision) {
-    case ("tcp", 0): tcp(info)
-    case ("udp", 0), ("udplite", 0): udp(info)
-    case ("conntrack", 2...3): conntrack(info)
-    case ("state", 0): state(info)
-    case ("comment", 0): .comment(info.string)
-    case ("multiport", 1): multiport(info)
-    case ("set", 1...4): set(info, revision)
-    case ("mark", 1): masked(info).map(Match.mark)
-    case ("connmark", 1): masked(info).map(Match.connectionMark)
-    case ("addrtype", 1): addressType(info)
-    case ("addrtype", 0): oldAddressType(info)
-    case ("icmp", 0), ("icmp6", 0): icmp(info, six: name == "icmp6")
-    case ("sctp", 0): sctp(info)
-    case ("iprange", 1): addressRange(info, six: family == .ip6)
-    case ("mac", 0): mac(info)
-    case ("pkttype", 0): packetType(info)
-    case ("length", 0): length(info)
-    case ("ttl", 0), ("hl", 0): ttl(info, six: name == "hl")
-    case ("dscp", 0): dscp(info)
-    case ("tos", 1): tos(info)
-    case ("physdev", 0): physdev(info)
+    case ("tcp", 0): info.sized(12).flatMap(tcp)
+    case ("udp", 0), ("udplite", 0): info.sized(10).flatMap(udp)
+    case ("conntrack", 2): info.sized(156).flatMap(conntrack)
+    case ("conntrack", 3): info.sized(164).flatMap(conntrack)
+    case ("state", 0): info.sized(4).flatMap(state)
+    case ("comment", 0): info.sized(256).map { .comment($0.string) }
+    case ("multiport", 1): info.sized(48).flatMap(multiport)
+    case ("set", 1...2): info.sized(4).flatMap { set($0, flags: 0) }
+    case ("set", 3...4): info.sized(48).flatMap { set($0, flags: $0.load(40)) }
+    case ("mark", 1): info.sized(12).flatMap(masked).map(Match.mark)
+    case ("connmark", 1): info.sized(12).flatMap(masked).map(Match.connectionMark)
+    case ("addrtype", 1): info.sized(8).flatMap(addressType)
+    case ("addrtype", 0): info.sized(12).flatMap(oldAddressType)
+    case ("icmp", 0): info.sized(4).flatMap { icmp($0, six: false) }
+    case ("icmp6", 0): info.sized(4).flatMap { icmp($0, six: true) }
+    case ("sctp", 0): info.sized(292).flatMap(sctp)
+    case ("iprange", 1): info.sized(68).flatMap { addressRange($0, six: family == .ip6) }
+    case ("mac", 0): info.sized(12).flatMap(mac)
+    case ("pkttype", 0): info.sized(8).flatMap(packetType)
+    case ("length", 0): info.sized(6).flatMap(length)
+    case ("ttl", 0), ("hl", 0): info.sized(2).flatMap(ttl)
+    case ("dscp", 0): info.sized(2).flatMap(dscp)
+    case ("tos", 1): info.sized(3).flatMap(tos)
+    case ("physdev", 0): info.sized(66).flatMap(physdev)
     default: nil
     }
   }
@@ -69,9 +73,9 @@ extension Match {
   }
 
   private static func sctp(_ info: Bytes) -> Match? {
-    // dpts, spts, chunkmap[8], chunk_match_type, flag_info[4][3], flag_count, flags, invflags
+    // dpts, spts, chunkmap[64], chunk_match_type, flag_info[4][3], flag_count, flags, invflags
     guard let destination = range(info, 0), let source = range(info, 4),
-      let flags = info.load(60, as: UInt32.self), let inverted = info.load(64, as: UInt32.self),
+      let flags = info.load(284, as: UInt32.self), let inverted = info.load(288, as: UInt32.self),
       flags & ~3 == 0, inverted & ~flags == 0
     else { return nil }
     return .sctp(
@@ -172,7 +176,7 @@ extension Match {
     return .length(range.low, range.high, negated: inverted != 0)
   }
 
-  private static func ttl(_ info: Bytes, six: Bool) -> Match? {
+  private static func ttl(_ info: Bytes) -> Match? {
     let modes: [Comparison] = [.equal, .notEqual, .less, .greater]
     guard let mode = info[0], let value = info[1], mode < modes.count else { return nil }
     return .ttl(modes[Int(mode)], value)
@@ -199,23 +203,22 @@ extension Match {
         conditions: conditions, inverted: inverted))
   }
 
-  private static func set(_ info: Bytes, _ revision: UInt8) -> Match? {
+  /// From revision 3 on there are conditions on the element's packets and bytes, then flags.
+  private static func set(_ info: Bytes, flags: UInt32?) -> Match? {
     guard let index = info.load(0, as: UInt16.self), let dimensions = info[2], dimensions <= 3,
-      let sides = info[3]
+      let sides = info[3], let flags
     else { return nil }
-    var flags: UInt32 = 0
-    if revision >= 3 {  // packets and bytes conditions of 16 bytes each from offset 8, then flags
-      guard let more = info.load(40, as: UInt32.self) else { return nil }
-      flags = more
-    }
     return .set(
       SetMatch(
-        index: index, dimensions: (0..<Int(dimensions)).map { sides & (2 << UInt8($0)) != 0 },
-        negated: sides & 1 != 0, looksAtCounters: flags & 0x20 != 0, flags: flags))
+        index: index, dimensions: (0..<dimensions).map { sides & (2 << $0) != 0 },
+        negated: sides & 1 != 0,
+        counters: flags & 0x20 == 0 ? 0 : (info.dropping(8) ?? info).fingerprint(), flags: flags))
   }
 
   private static func state(_ info: Bytes) -> Match? {
-    guard let mask = info.load(0, as: UInt32.self).flatMap(UInt16.init(exactly:)) else { return nil }
+    guard let mask = info.load(0, as: UInt32.self).flatMap(UInt16.init(exactly:)) else {
+      return nil
+    }
     return .conntrack(
       ConntrackMatch(
         conditions: ConntrackMatch.state, inverted: 0, states: .init(rawValue: mask), status: 0,
@@ -234,5 +237,12 @@ extension Match {
       match.rest = (info.dropping(154) ?? info).fingerprint(from: others.fingerprint())
     }
     return .conntrack(match)
+  }
+}
+
+extension Bytes {
+  /// The bytes when they are as many as a structure of `size` has, or as it is padded to.
+  fileprivate func sized(_ size: Int) -> Bytes? {
+    size <= count && count <= (size + 7) & ~7 ? self : nil
   }
 }

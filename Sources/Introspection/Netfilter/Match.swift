@@ -106,6 +106,18 @@ package struct TCPMatch: Equatable, Sendable {
     package static let flags = Inverted(rawValue: 4)
     package static let option = Inverted(rawValue: 8)
   }
+
+  package init(
+    source: PortRange, destination: PortRange, option: UInt8, flagMask: UInt8, flagValue: UInt8,
+    inverted: Inverted
+  ) {
+    self.source = source
+    self.destination = destination
+    self.option = option
+    self.flagMask = flagMask
+    self.flagValue = flagValue
+    self.inverted = inverted
+  }
 }
 
 /// `-m udp` and `-m udplite`.
@@ -114,6 +126,12 @@ package struct UDPMatch: Equatable, Sendable {
   package var destination: PortRange
   /// `source` and `destination` alone have meaning.
   package var inverted: TCPMatch.Inverted
+
+  package init(source: PortRange, destination: PortRange, inverted: TCPMatch.Inverted) {
+    self.source = source
+    self.destination = destination
+    self.inverted = inverted
+  }
 }
 
 /// `-m sctp` without chunk types.
@@ -121,6 +139,12 @@ package struct SCTPMatch: Equatable, Sendable {
   package var source: PortRange?
   package var destination: PortRange?
   package var inverted: TCPMatch.Inverted
+
+  package init(source: PortRange?, destination: PortRange?, inverted: TCPMatch.Inverted) {
+    self.source = source
+    self.destination = destination
+    self.inverted = inverted
+  }
 }
 
 /// `-m icmp`, `-m icmp6`; type 255 is any.
@@ -130,6 +154,14 @@ package struct ICMPMatch: Equatable, Sendable {
   package var lowCode: UInt8
   package var highCode: UInt8
   package var negated: Bool
+
+  package init(six: Bool, type: UInt8, lowCode: UInt8, highCode: UInt8, negated: Bool) {
+    self.six = six
+    self.type = type
+    self.lowCode = lowCode
+    self.highCode = highCode
+    self.negated = negated
+  }
 }
 
 /// `-m multiport`.
@@ -138,6 +170,12 @@ package struct MultiportMatch: Equatable, Sendable {
   package var side: Side
   package var ports: [PortRange]
   package var negated: Bool
+
+  package init(side: Side, ports: [PortRange], negated: Bool) {
+    self.side = side
+    self.ports = ports
+    self.negated = negated
+  }
 }
 
 /// `-m iprange`, and nftables' ranges of addresses; IPv4 addresses in the low 32 bits.
@@ -146,10 +184,20 @@ package struct AddressRangeMatch: Equatable, Sendable {
     package var low: UInt128
     package var high: UInt128
     package var negated: Bool
+
+    package init(low: UInt128, high: UInt128, negated: Bool) {
+      (self.low, self.high, self.negated) = (low, high, negated)
+    }
   }
   package var six: Bool
   package var source: Side?
   package var destination: Side?
+
+  package init(six: Bool, source: Side?, destination: Side?) {
+    self.six = six
+    self.source = source
+    self.destination = destination
+  }
 }
 
 /// A 32-bit mark under a mask.
@@ -157,6 +205,12 @@ package struct MaskedMatch: Equatable, Sendable {
   package var value: UInt32
   package var mask: UInt32
   package var negated: Bool
+
+  package init(value: UInt32, mask: UInt32, negated: Bool) {
+    self.value = value
+    self.mask = mask
+    self.negated = negated
+  }
 }
 
 /// `-m addrtype`: bit N of a set stands for `RTN_` type N.
@@ -173,6 +227,12 @@ package struct AddressTypeMatch: Equatable, Sendable {
     package static let limitToInput = Flags(rawValue: 4)
     package static let limitToOutput = Flags(rawValue: 8)
   }
+
+  package init(source: UInt16, destination: UInt16, flags: Flags) {
+    self.source = source
+    self.destination = destination
+    self.flags = flags
+  }
 }
 
 /// `-m physdev`.
@@ -182,6 +242,14 @@ package struct BridgePortMatch: Equatable, Sendable {
   /// `XT_PHYSDEV_OP_*`: which conditions there are, and which of them are inverted.
   package var conditions: UInt8
   package var inverted: UInt8
+
+  package init(input: InterfaceMatch?, output: InterfaceMatch?, conditions: UInt8, inverted: UInt8)
+  {
+    self.input = input
+    self.output = output
+    self.conditions = conditions
+    self.inverted = inverted
+  }
 }
 
 /// `-m set`: membership in an ipset, told by its index as the kernel keeps it.
@@ -190,9 +258,20 @@ package struct SetMatch: Equatable, Sendable {
   /// What each dimension of the set is looked up with: true the source, false the destination.
   package var dimensions: [Bool]
   package var negated: Bool
-  /// Whether it also looks at the element's counters, or refrains from updating them.
-  package var looksAtCounters: Bool
+  /// A fingerprint of the conditions on the element's counters; 0 when there are none.
+  package var counters: UInt64
+  /// `IPSET_FLAG_*`.
   package var flags: UInt32
+
+  package init(
+    index: UInt16, dimensions: [Bool], negated: Bool, counters: UInt64, flags: UInt32
+  ) {
+    self.index = index
+    self.dimensions = dimensions
+    self.negated = negated
+    self.counters = counters
+    self.flags = flags
+  }
 }
 
 /// `-m conntrack`, `-m state`, `ct state`.
@@ -226,5 +305,13 @@ package struct ConntrackMatch: Equatable, Sendable {
   /// Whether anything but the connection's state, status and direction is looked at.
   package var looksAtMore: Bool {
     conditions & ~(Self.state | Self.status | Self.direction | 1 << 13) != 0
+  }
+
+  package init(conditions: UInt16, inverted: UInt16, states: States, status: UInt16, rest: UInt64) {
+    self.conditions = conditions
+    self.inverted = inverted
+    self.states = states
+    self.status = status
+    self.rest = rest
   }
 }

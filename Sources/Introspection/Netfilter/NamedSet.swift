@@ -68,6 +68,12 @@ package struct NamedObject: Equatable, Sendable {
   package var type: UInt32
   /// Of its configuration, without what packets change; 0 where that is nothing.
   package var fingerprint: UInt64
+
+  package init(name: String, type: UInt32, fingerprint: UInt64) {
+    self.name = name
+    self.type = type
+    self.fingerprint = fingerprint
+  }
 }
 
 /// A flowtable: connections that nftables' own fast path takes.
@@ -77,4 +83,12 @@ package struct Flowtable: Equatable, Sendable {
   package var priority: Int32
   package var flags: UInt32
   package var devices: [String]
+
+  package init(name: String, hook: UInt32, priority: Int32, flags: UInt32, devices: [String]) {
+    self.name = name
+    self.hook = hook
+    self.priority = priority
+    self.flags = flags
+    self.devices = devices
+  }
 }

@@ -109,8 +109,9 @@ extension RuleTable {
         guard let base = chain.base, base.devices.isEmpty,
           let builtin = BaseChain.iptables(family, table: name, chain: chain.name)
         else { return false }
-        return base.hook == builtin.hook && base.priority == builtin.priority
-          && base.type == builtin.type
+        // iptables-nft hooks `security` at 150, where the kernel's own table is at 50.
+        let priority = name == "security" ? 150 : builtin.priority
+        return base.hook == builtin.hook && base.priority == priority && base.type == builtin.type
       }
   }
 }

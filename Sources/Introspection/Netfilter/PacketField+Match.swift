@@ -78,7 +78,8 @@ extension PacketField {
   // MARK: What the kernel knows of the packet
 
   /// Names are compared up to their NUL, or without it as a prefix.
-  private func interface(_ key: UInt32, _ comparison: Comparison, _ value: RegisterValue) -> Match? {
+  private func interface(_ key: UInt32, _ comparison: Comparison, _ value: RegisterValue) -> Match?
+  {
     let input = key == NFT_META_IIFNAME.rawValue
     guard input || key == NFT_META_OIFNAME.rawValue, mask == nil,
       comparison == .equal || comparison == .notEqual, let (name, terminated) = value.text,

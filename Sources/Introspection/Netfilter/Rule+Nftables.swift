@@ -51,7 +51,7 @@ private struct Lowering {
     case .reject(let type, let code): finish(.reject(0x1_0000 | type << 8 | UInt32(code)))
     case .nat(let nat): finish(.unknown(UnknownExtension(nat.statement)))
     case .transparentProxy, .queue: finish(.unknown(UnknownExtension(expression.name)))
-    case .other(let extension_): unknown(extension_)
+    case .other(let kept): unknown(kept)
     case .fib(_, _, let to), .route(_, let to), .socket(_, _, let to),
       .byteOrder(_, let to, _, _, _):
       forget(to, 16)
@@ -65,10 +65,10 @@ private struct Lowering {
     }
   }
 
-  private mutating func unknown(_ extension_: UnknownExtension) {
+  private mutating func unknown(_ kept: UnknownExtension) {
     // What an expression that is not understood leaves in the registers is not known either.
-    if !Self.leavesRegistersAlone.contains(extension_.name) { fields.removeAll() }
-    matches.append(.unknown(extension_))
+    if !Self.leavesRegistersAlone.contains(kept.name) { fields.removeAll() }
+    matches.append(.unknown(kept))
   }
 
   private static let leavesRegistersAlone: Set<String> = [
@@ -118,7 +118,8 @@ private struct Lowering {
 
   // MARK: Conditions
 
-  private mutating func compare(_ from: Register, _ comparison: Comparison, _ value: RegisterValue) {
+  private mutating func compare(_ from: Register, _ comparison: Comparison, _ value: RegisterValue)
+  {
     // Padding behind the value has no meaning, so a field may be longer than what it is compared to.
     guard let field = field(from), let match = field.match(comparison, value, context) else {
       return matches.append(.unknown(UnknownExtension("cmp")))
@@ -144,7 +145,8 @@ private struct Lowering {
     while missing > 0, let key = fields.last(where: { Int($0.slot) == slot })?.field {
       keys.append(key)
       slot += (Int(key.length) + 3) / 4
-      missing -= keys.count == 1 && Int(key.length) >= missing
+      missing -=
+        keys.count == 1 && Int(key.length) >= missing
         ? missing : (Int(key.length) + 3) & ~3
     }
     let complete = keyLength != nil && !keys.isEmpty && missing <= 0

@@ -132,7 +132,7 @@ package enum RuleExpression: Equatable, Sendable {
     case .queue: "queue"
     case .untrack: "notrack"
     case .offload: "flow_offload"
-    case .other(let extension_): extension_.name
+    case .other(let kept): kept.name
     }
   }
 }

@@ -147,8 +147,8 @@ package struct Rule: Equatable, Sendable {
   /// a rule without any is described in full by `matches` and `target`.
   package var unmodelled: [String] {
     var names: [String] = []
-    for case .unknown(let extension_) in matches { names.append(extension_.name) }
-    if case .unknown(let extension_) = target { names.append(extension_.name) }
+    for case .unknown(let kept) in matches { names.append(kept.name) }
+    if case .unknown(let kept) = target { names.append(kept.name) }
     return names
   }
 

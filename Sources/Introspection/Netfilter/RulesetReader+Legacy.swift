@@ -81,12 +81,14 @@ extension RulesetReader {
       let code = errno
       if code == ENOENT || code == ENOPROTOOPT { return false }
       let hint = String(cString: fpd_xtables_strerror(family == .ip6, code))
-      throw .refused(what: "reading table \(name) of \(family.name)tables-legacy", code: code, hint: hint)
+      throw .refused(
+        what: "reading table \(name) of \(family.name)tables-legacy", code: code, hint: hint)
     }
     defer { fpd_xtables_free(table) }
     var chains = fpd_xtables_first_chain(table)
     while let current = chains {
-      chain(String(cString: current), fpd_xtables_policy(table, current).map { String(cString: $0) })
+      chain(
+        String(cString: current), fpd_xtables_policy(table, current).map { String(cString: $0) })
       var rules = fpd_xtables_first_rule(table, current)
       while let entry = rules {
         let bytes = Bytes(entry, count: Int(fpd_xtables_rule_size(table, entry)))

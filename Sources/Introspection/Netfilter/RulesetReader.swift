@@ -46,7 +46,7 @@ package final class RulesetReader {
         let id = Int(NFTA_GEN_ID.rawValue)
         generation = Attributes(message.payload, after: 4).first(id)?.big32 ?? generation
       }
-    } catch where error.saysMissing { return nil }
+    } catch  where error.saysMissing { return nil }
     guard let generation else { throw .malformed(what: "reading the nftables generation") }
     return generation
   }
@@ -103,7 +103,7 @@ package final class RulesetReader {
         case .malformed: throw .malformed(what: what)
         }
       }
-    } catch where error.saysMissing { return }  // a kind of thing this kernel has not
+    } catch  where error.saysMissing { return }  // a kind of thing this kernel has not
   }
 
   // MARK: ipset
@@ -126,9 +126,9 @@ package final class RulesetReader {
   private func listSets(_ body: (Bytes) -> Void) throws(NetlinkError) {
     do throws(NetlinkError) {
       try listSets(protocol: 7, body)
-    } catch where error.code == Int32(IPSET_ERR_PROTOCOL.rawValue) {
+    } catch  where error.code == Int32(IPSET_ERR_PROTOCOL.rawValue) {
       try listSets(protocol: 6, body)
-    } catch where error.saysMissing { return }
+    } catch  where error.saysMissing { return }
   }
 
   private func listSets(

@@ -33,6 +33,12 @@ package struct Lookup: Equatable, Sendable {
   /// What is looked up, one field after the other (more than one in a concatenation).
   package var fields: [PacketField]
   package var negated: Bool
+
+  package init(set: String, fields: [PacketField], negated: Bool) {
+    self.set = set
+    self.fields = fields
+    self.negated = negated
+  }
 }
 
 /// Where a value comes from that nftables loads into a register.
@@ -50,5 +56,11 @@ package struct PacketField: Equatable, Sendable {
     case meta(UInt32)
     /// `NFT_CT_*` and the direction, 2 for none.
     case conntrack(UInt32, direction: UInt8)
+  }
+
+  package init(source: Source, length: UInt8, mask: RegisterValue? = nil) {
+    self.source = source
+    self.length = length
+    self.mask = mask
   }
 }

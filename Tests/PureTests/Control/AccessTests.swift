@@ -8,13 +8,15 @@ import Testing
   private static let primary = Peer(pid: 3, user: 1001, groups: [42])
   private static let stranger = Peer(pid: 4, user: 1002, groups: [1002])
 
-  @Test(arguments: [
-    (root, nil, Privilege.read, true), (root, nil, .administer, true),
-    (root, 42, .administer, true),
-    (member, 42, .read, true), (member, 42, .administer, false), (member, nil, .read, false),
-    (primary, 42, .read, true), (primary, 42, .administer, false),
-    (stranger, 42, .read, false), (stranger, nil, .read, false), (stranger, 42, .administer, false),
-  ] as [(Peer, UInt32?, Privilege, Bool)])
+  @Test(
+    arguments: [
+      (root, nil, Privilege.read, true), (root, nil, .administer, true),
+      (root, 42, .administer, true),
+      (member, 42, .read, true), (member, 42, .administer, false), (member, nil, .read, false),
+      (primary, 42, .read, true), (primary, 42, .administer, false),
+      (stranger, 42, .read, false), (stranger, nil, .read, false),
+      (stranger, 42, .administer, false),
+    ] as [(Peer, UInt32?, Privilege, Bool)])
   func rootMayAllAndTheGroupMayRead(
     _ peer: Peer, _ readers: UInt32?, _ privilege: Privilege, _ expected: Bool
   ) {

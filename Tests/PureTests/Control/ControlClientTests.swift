@@ -74,7 +74,8 @@ import Testing
     version: "1.2.3", state: .degraded, generation: 42,
     interfaces: [
       InterfaceStatus(
-        name: "eth1", index: 7, hook: .xdpGeneric, accelerated: true, modules: ["bridge", "router"],
+        name: "eth1", index: 7, hook: .xdpGeneric, accelerated: true,
+        modules: ["bridge", "router"],
         fastShare: 0.25),
       InterfaceStatus(
         name: "tun0", index: 9, hook: .none, accelerated: false, modules: [],

@@ -91,6 +91,16 @@ import Testing
     #expect(bench.open.allSatisfy { $0.isOpen })
   }
 
+  @Test func readersCannotLockRootOut() {
+    let reader = Seat(isIdle: false, isRoot: false)
+    let root = Seat(isIdle: false, isRoot: true)
+    let idle = Seat(isIdle: true, isRoot: true)
+    #expect(Seat.displaced([root, reader, reader], newcomerIsRoot: true) == 1)
+    #expect(Seat.displaced([root, reader, reader], newcomerIsRoot: false) == nil)
+    #expect(Seat.displaced([root, root], newcomerIsRoot: true) == nil)
+    #expect(Seat.displaced([reader, idle], newcomerIsRoot: false) == 1)
+  }
+
   @Test func clientsThatVanishAtAnyPointLeaveNothingBehind() throws {
     let bench = try SocketBench()
     bench.handler = { request, reply in

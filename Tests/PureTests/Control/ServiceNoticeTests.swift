@@ -51,17 +51,20 @@ private final class NotifySocket {
         == ["WATCHDOG=1", "STATUS=busy", "STOPPING=1", nil])
   }
 
-  @Test(arguments: [nil, "", "relative", "/nowhere/at/all", "@" + String(repeating: "x", count: 200)])
+  @Test(arguments: [
+    nil, "", "relative", "/nowhere/at/all", "@" + String(repeating: "x", count: 200),
+  ])
   func isSilentWithoutAManager(_ path: String?) {
     ServiceNotice { $0 == "NOTIFY_SOCKET" ? path : nil }.ready("fine")
   }
 
-  @Test(arguments: [
-    (["WATCHDOG_USEC": "30000000"], 15000), (["WATCHDOG_USEC": "1000"], 1),
-    (["WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "\(getpid())"], 15000),
-    (["WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"], nil),
-    (["WATCHDOG_USEC": "nonsense"], nil), (["WATCHDOG_USEC": "-5"], nil), ([:], nil),
-  ] as [([String: String], Int64?)])
+  @Test(
+    arguments: [
+      (["WATCHDOG_USEC": "30000000"], 15000), (["WATCHDOG_USEC": "1000"], 1),
+      (["WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "\(getpid())"], 15000),
+      (["WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"], nil),
+      (["WATCHDOG_USEC": "nonsense"], nil), (["WATCHDOG_USEC": "-5"], nil), ([:], nil),
+    ] as [([String: String], Int64?)])
   func knowsHowOftenTheWatchdogWantsToHear(_ environment: [String: String], _ expected: Int64?) {
     #expect(ServiceNotice { environment[$0] }.watchdogMilliseconds == expected)
   }

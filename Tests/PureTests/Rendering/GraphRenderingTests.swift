@@ -72,7 +72,9 @@ private let graphs = ["gateway", "empty", "hostile", "fifty"]
     #expect(bounds.width > 0 && bounds.rectangles > 1)
   }
 
-  @Test(arguments: ["null", "[]", "7", #"{"interfaces":[1]}"#, #"{"interfaces":{"x":{"graph":[]}}}"#])
+  @Test(arguments: [
+    "null", "[]", "7", #"{"interfaces":[1]}"#, #"{"interfaces":{"x":{"graph":[]}}}"#,
+  ])
   func whatIsNoGraphIsStillDrawn(_ text: String) throws {
     let json = try JSON(parsing: text)
     #expect(!tree(json).isEmpty && !dot(json).isEmpty && svg(json).hasSuffix("</svg>\n"))

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+import Datapath
+import Foundation
+import Testing
+
+@Suite struct ObjectCacheTests {
+  private let key = Array("source text".utf8)
+  private let object = [UInt8](0...255)
+
+  @Test func givesBackWhatWasStored() throws {
+    try withDirectory { directory in
+      let cache = ObjectCache(directory: directory)
+      #expect(cache.load(key) == nil)
+      try cache.store(object, for: key)
+      #expect(cache.load(key) == object)
+      #expect(cache.load(Array("another text".utf8)) == nil)
+    }
+  }
+
+  @Test func everyTornFileIsNoFile() {
+    let file = ObjectCache.pack(object, key)
+    #expect(ObjectCache.unpack(file, key) == object)
+    for length in 0..<file.count { #expect(ObjectCache.unpack(Array(file[..<length]), key) == nil) }
+  }
+
+  @Test func everyFlippedBitIsNoticed() {
+    let file = ObjectCache.pack(object, key)
+    for place in file.indices {
+      var damaged = file
+      damaged[place] ^= 0x10
+      #expect(ObjectCache.unpack(damaged, key) == nil)
+    }
+  }
+
+  @Test func aFileOfAnotherKeyUnderTheSameNameIsNotTaken() {
+    let file = ObjectCache.pack(object, key)
+    #expect(ObjectCache.unpack(file, Array("source texu".utf8)) == nil)
+  }
+
+  @Test func anUnwritableDirectoryIsAnErrorThatNamesIt() {
+    let cache = ObjectCache(directory: "/proc/fpd-cache")
+    #expect { try cache.store(object, for: key) } throws: { "\($0)".contains("/proc/fpd-cache") }
+  }
+
+  private func withDirectory(_ body: (String) throws -> Void) throws {
+    let directory = FileManager.default.temporaryDirectory
+      .appendingPathComponent("fpd-test-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: directory) }
+    try body(directory.path)
+  }
+}
+
+@Suite struct CompilerTests {
+  @Test func aCompilerThatHangsIsEnded() throws {
+    try withScript("exec /bin/cat /dev/zero >/dev/null") { path in
+      let compiler = try #require(Compiler(configured: path, timeLimit: .seconds(1)))
+      #expect { _ = try compiler.compile("/dev/null") } throws: { "\($0)".contains("longer than") }
+    }
+  }
+
+  @Test func whatAFailingCompilerSaysIsInTheError() throws {
+    try withScript("echo no such header >&2; exit 3") { path in
+      let compiler = try #require(Compiler(configured: path))
+      #expect { _ = try compiler.compile("/dev/null") } throws: { "\($0)".contains("no such header") }
+    }
+  }
+
+  @Test func aCompilerThatIsNotThereIsNamed() throws {
+    let compiler = try #require(Compiler(configured: "/nonexistent/clang"))
+    #expect { _ = try compiler.compile("/dev/null") } throws: {
+      "\($0)".contains("/nonexistent/clang")
+    }
+  }
+
+  private func withScript(_ text: String, _ body: (String) throws -> Void) throws {
+    let path = FileManager.default.temporaryDirectory
+      .appendingPathComponent("fpd-test-\(UUID().uuidString)").path
+    defer { unlink(path) }
+    try "#!/bin/sh\n\(text)\n".write(toFile: path, atomically: true, encoding: .utf8)
+    chmod(path, 0o755)
+    try body(path)
+  }
+}
