@@ -215,5 +215,5 @@ extension ConformanceWalks {
 
 extension Step {
   static let encapsulation =
-    "ip route add 192.0.2.0/24 encap ip id 5 dst 192.0.2.1 dev far1"
+    "ip route replace 192.0.2.0/24 encap ip id 5 dst 192.0.2.1 dev far1"
 }

@@ -41,6 +41,7 @@ final class Walker {
   func take(_ walk: Walk) throws {
     for step in walk.steps {
       if let condition = step.provided, try !other.attempt(Command.split(condition)).succeeded {
+        print("skipped, this kernel cannot do it: \(walk.name), \(step.name)")
         continue
       }
       for problem in try take(step) { Issue.record("\(walk.name), \(step.name): \(problem)") }
