@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <pthread.h>
@@ -14,6 +15,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -221,6 +223,27 @@ int lab_clean_on_signal(void (*clean)(void))
 		if (sigaction(numbers[i], &action, NULL) < 0)
 			return errno;
 	return 0;
+}
+
+int lab_tcx_attach(unsigned int ifindex, uint32_t program_id, int egress)
+{
+	enum { TCX_INGRESS = 46, TCX_EGRESS = 47 };
+	union bpf_attr attributes;
+	int program, link, error;
+
+	memset(&attributes, 0, sizeof(attributes));
+	attributes.prog_id = program_id;
+	program = (int)syscall(SYS_bpf, BPF_PROG_GET_FD_BY_ID, &attributes, sizeof(attributes));
+	if (program < 0)
+		return -errno;
+	memset(&attributes, 0, sizeof(attributes));
+	attributes.link_create.prog_fd = (uint32_t)program;
+	attributes.link_create.target_ifindex = ifindex;
+	attributes.link_create.attach_type = egress ? TCX_EGRESS : TCX_INGRESS;
+	link = (int)syscall(SYS_bpf, BPF_LINK_CREATE, &attributes, sizeof(attributes));
+	error = errno;
+	close(program);
+	return link < 0 ? -error : link;
 }
 
 int lab_packet_open(unsigned int ifindex)
