@@ -41,7 +41,7 @@ _fpctl() {
   done
   case $command in
     "") words="--socket --json --help --version"
-      operands="status graph stats why wait config monitor completion help" ;;
+      operands="status graph stats why wait config monitor state completion help" ;;
     status) words="--socket --json --help --version"; operands="" ;;
     graph) words="--format --socket --json --help --version"; operands="$(_fpctl_interfaces)" ;;
     stats) words="--socket --json --help --version"; operands="$(_fpctl_interfaces)" ;;
@@ -49,8 +49,9 @@ _fpctl() {
     wait) words="--timeout --socket --json --help --version"; operands="" ;;
     config) words="--socket --json --help --version"; operands="" ;;
     monitor) words="--socket --json --help --version"; operands="" ;;
+    state) words="--socket --json --help --version"; operands="" ;;
     completion) words="--socket --json --help --version"; operands="bash zsh fish" ;;
-    help) words="--socket --json --help --version"; operands="status graph stats why wait config monitor completion help" ;;
+    help) words="--socket --json --help --version"; operands="status graph stats why wait config monitor state completion help" ;;
     *) return ;;
   esac
   case $current in

@@ -53,12 +53,27 @@ public struct ControlClient: ~Copyable {
     return try answer(deadline)
   }
 
-  /// Sends a request and hands each line of the answer to `each` until it says false or fpd goes.
+  /// Sends a request and hands each line of the answer to `each` until it says false, fpd goes, or
+  /// nobody is left to read from the pipe `output`.
   public mutating func follow(
-    _ request: Request, _ each: (JSON) -> Bool
+    _ request: Request, while output: Int32 = -1, _ each: (JSON) -> Bool
   ) throws(ControlError) {
     try send(request, monotonicMilliseconds() + 30_000)
-    while each(try answer(nil)) {}
+    while try hasReader(output), each(try answer(nil)) {}
+  }
+
+  /// Waits for a line to begin; false when the reader of the pipe `output` has gone.
+  private func hasReader(_ output: Int32) throws(ControlError) -> Bool {
+    if !input.isEmpty { return true }
+    var entries = [
+      pollfd(fd: socket.number, events: Int16(POLLIN), revents: 0),
+      // No events are asked for: a pipe without a reader is reported anyway.
+      pollfd(fd: output, events: 0, revents: 0),
+    ]
+    while poll(&entries, nfds_t(entries.count), -1) < 0 {
+      if errno != EINTR { throw .broken(path: path, why: reason(errno)) }
+    }
+    return entries[1].revents & Int16(POLLERR) == 0
   }
 
   private mutating func send(_ request: Request, _ deadline: Int64?) throws(ControlError) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CNetlink
+import Glibc
 import Netlink
 
 package enum IPFamily: UInt8, Sendable, Hashable {
@@ -39,11 +40,12 @@ package struct Address: Equatable, Sendable {
       link: link, family: family, bytes: bytes, prefixLength: prefixLength, scope: scope)
   }
 
+  /// As people write it.
   package var text: String {
-    if family == .ipv4 { return bytes.map { String($0) }.joined(separator: ".") }
-    let groups = stride(from: 0, to: 16, by: 2).map {
-      String(UInt16(bytes[$0]) << 8 | UInt16(bytes[$0 + 1]), radix: 16)
+    var words = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+    guard inet_ntop(Int32(family.rawValue), bytes, &words, socklen_t(words.count)) != nil else {
+      return ""
     }
-    return groups.joined(separator: ":")
+    return String(decoding: words.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
   }
 }

@@ -29,7 +29,11 @@ package final class RouteSurvey {
 
   /// Takes up to `limit` datagrams; answers the result when the survey is complete.
   package func advance(limit: Int) throws(NetlinkError) -> Routes? {
-    guard isRunning else { return nil }
+    guard isRunning else {
+      // What is left of a survey that broke off: unread it would wake the loop for ever.
+      while try socket.receiveIfAny("reading routes") != nil {}
+      return nil
+    }
     do {
       for _ in 0..<limit {
         guard let datagram = try socket.receiveIfAny("reading routes") else { return nil }

@@ -109,7 +109,7 @@ struct Firewall {
       unmodelledNames.append(name)
     }
     if !backends.contains(table.backend.rawValue) { backends.append(table.backend.rawValue) }
-    tables.append(table.name)
+    if !tables.contains(table.name) { tables.append(table.name) }
     dropsByDefault = dropsByDefault || found.drops
   }
 

@@ -96,6 +96,9 @@ struct Derivation {
   }
 
   private mutating func judgeAttachments() {
+    if surroundings.state.deviceViews == nil, link.hardware != Link.loopback {
+      punt(.unreadable, "attachments to the device")
+    }
     let view = surroundings.view(link)
     for program in link.xdp { stop(.foreignXDP, "\(program.mode.rawValue), id \(program.program)") }
     let filters = surroundings.filters(link, .ingress)

@@ -16,6 +16,7 @@ enum Fpctl {
   static var commands: [any Subcommand.Type] {
     [
       Status.self, Graph.self, Stats.self, Why.self, Wait.self, Config.self, Monitor.self,
+      State.self,
       Completion.self, Help.self,
     ]
   }

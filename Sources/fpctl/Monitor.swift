@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Control
+import Glibc
 import Rendering
 
 enum Monitor: Subcommand {
@@ -13,7 +14,7 @@ enum Monitor: Subcommand {
   static func run(_ call: Call) throws {
     var client = try ControlClient(path: call.socket)
     var failure: (any Error)?
-    try client.follow(Request(.monitor)) { event in
+    try client.follow(Request(.monitor), while: STDOUT_FILENO) { event in
       do {
         // One line an event, also on a terminal: that is what makes the JSON a stream.
         let style = Output.style

@@ -51,11 +51,15 @@ final class Daemon {
     var watch: ReplaceWatch?
     do { live = try LiveKernelView(source) } catch {
       log.warning("\(error)")
-      handicaps.append(.init(part: "live-view", detail: Self.firstLine(error.description)))
+      handicaps.append(
+        .init(
+          part: "live-view",
+          detail: "netfilter hooks and what others attached cannot be read, and changes that the "
+            + "kernel does not announce are polled: \(Self.firstLine(error.description))"))
     }
     do { watch = try ReplaceWatch(source, namespace: NamespaceLock.inode()) } catch {
       // The comparison of identities sees the same, some milliseconds later.
-      log.notice("\(error)")
+      log.notice("changes of iptables-legacy are noticed by comparing: \(error)")
     }
     replaceWatch = watch
     let rules = configuration
@@ -163,6 +167,7 @@ final class Daemon {
       case .stats: reply.finish(try stats(request))
       case .config: reply.finish(configuration.json)
       case .wait: try wait(request, reply)
+      case .state: reply.finish(StateReport(tracker.state).json)
       case .monitor:
         monitors.append(reply)
         reply.stream(news)

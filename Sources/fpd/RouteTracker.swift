@@ -53,7 +53,10 @@ struct RouteTracker {
 
   /// Goes on with a running survey; answers whether what is known changed or is complete.
   mutating func advance(feed: ChangeFeed, state: inout NetworkState) throws(NetlinkError) -> Bool {
-    guard survey.isRunning else { return false }
+    guard survey.isRunning else {
+      _ = try survey.advance(limit: Self.piece)
+      return false
+    }
     let start = ContinuousClock.now
     let result = try survey.advance(limit: Self.piece)
     let now = ContinuousClock.now

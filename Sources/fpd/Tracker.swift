@@ -13,8 +13,10 @@ final class Tracker {
   /// … or, in an endless burst, after this long in all.
   private static let patience = Duration.milliseconds(40)
   /// How often the identities that nobody announces are compared, unless that would cost too much.
-  private static let pollInterval = Duration.milliseconds(25)
+  private static let pollInterval = Duration.milliseconds(40)
   private static let pollShare = 250
+  /// The list of ipsets is asked for by netlink, which costs more: with every so many comparisons.
+  private static let setsEvery = 4
   /// Where identities cannot be read, what they would tell is read whole, this often.
   private static let blindInterval = Duration.milliseconds(500)
   /// A survey of the routes may take one part in this many of a processor's time.
@@ -52,6 +54,7 @@ final class Tracker {
   private var resyncTimer: EventLoop.Timer?
   private var wasOverrun = 0
   private var lastReading = Duration.zero
+  private var polls = 0
 
   init(
     loop: EventLoop, log: Log, live: LiveKernelView?, handicaps: [NetworkState.Problem],
@@ -123,7 +126,8 @@ final class Tracker {
 
   private func poll() {
     let start = ContinuousClock.now
-    compare()
+    polls += 1
+    compare(sets: polls % Self.setsEvery == 0)
     startSurveyIfDue()
     let cost = ContinuousClock.now - start
     pollTimer?.due =
@@ -132,9 +136,9 @@ final class Tracker {
       : start + max(Self.pollInterval, cost * Self.pollShare)
   }
 
-  private func compare() {
+  private func compare(sets: Bool = true) {
     if sysctls.hasChanged() { mark([.sysctls, .links]) }
-    if let now = try? reader.setsIdentity(), now != setsIdentity { mark(.sets) }
+    if sets, let now = try? reader.setsIdentity(), now != setsIdentity { mark(.sets) }
     guard let live else {
       mark([.links, .xtables, .ipsec, .routes])
       return

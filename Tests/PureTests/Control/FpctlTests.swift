@@ -188,6 +188,21 @@ private func serveGraph(_ request: Request, _ reply: Reply) {
     #expect(outcome.out == "[{\"key\":\"x0\n" && outcome.error.isEmpty)
   }
 
+  /// Without another event that would show it by a failing write.
+  @Test(.timeLimit(.minutes(1))) func aMonitorEndsWithItsReader() throws {
+    let held = Held()
+    let served = try ServedSocket { _, reply in
+      reply.stream(["generation": 1])
+      held.replies.append(reply)
+    }
+    let script = "'\(fpctl)' --socket '\(served.path)' monitor | head -n 1; echo ${PIPESTATUS[0]}"
+    let outcome = try run("/bin/bash", ["-c", script])
+    #expect(outcome == Outcome(code: 0, out: "generation 1\n0\n", error: ""))
+  }
+
+  /// Touched by the serving thread alone.
+  private final class Held: @unchecked Sendable { var replies: [Reply] = [] }
+
   @Test func anOutputThatIsFullIsAnError() throws {
     let outcome = try run("/bin/bash", ["-c", "'\(fpctl)' help > /dev/full"])
     #expect(outcome.code == 1 && outcome.error.contains("No space left on device"))
