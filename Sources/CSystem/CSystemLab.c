@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <pthread.h>
@@ -14,6 +15,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,7 +23,7 @@
 static const char *become(const struct lab_spawn *spawn)
 {
 	int null, namespace;
-	int from[3] = {spawn->input, spawn->output, spawn->errors};
+	int from[3] = { spawn->input, spawn->output, spawn->errors };
 	sigset_t none;
 
 	setpgid(0, 0);
@@ -145,7 +147,7 @@ fail:
 
 int lab_namespace_make(const char *directory, const char *path, const char **step)
 {
-	struct thread_job job = {.directory = directory, .path = path};
+	struct thread_job job = { .directory = directory, .path = path };
 	return run_thread(make_namespace, &job, step);
 }
 
@@ -173,7 +175,7 @@ static void *run_inside(void *opaque)
 
 int lab_namespace_run(const char *path, void (*body)(void *), void *argument, const char **step)
 {
-	struct thread_job job = {.path = path, .body = body, .argument = argument};
+	struct thread_job job = { .path = path, .body = body, .argument = argument };
 	return run_thread(run_inside, &job, step);
 }
 
@@ -205,8 +207,8 @@ static void *watch_signals(void *unused)
 
 int lab_clean_on_signal(void (*clean)(void))
 {
-	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
 	pthread_t thread;
 	int error;
 
@@ -223,12 +225,33 @@ int lab_clean_on_signal(void (*clean)(void))
 	return 0;
 }
 
+int lab_tcx_attach(unsigned int ifindex, uint32_t program_id, int egress)
+{
+	enum { TCX_INGRESS = 46, TCX_EGRESS = 47 };
+	union bpf_attr attributes;
+	int program, link, error;
+
+	memset(&attributes, 0, sizeof(attributes));
+	attributes.prog_id = program_id;
+	program = (int)syscall(SYS_bpf, BPF_PROG_GET_FD_BY_ID, &attributes, sizeof(attributes));
+	if (program < 0)
+		return -errno;
+	memset(&attributes, 0, sizeof(attributes));
+	attributes.link_create.prog_fd = (uint32_t)program;
+	attributes.link_create.target_ifindex = ifindex;
+	attributes.link_create.attach_type = egress ? TCX_EGRESS : TCX_INGRESS;
+	link = (int)syscall(SYS_bpf, BPF_LINK_CREATE, &attributes, sizeof(attributes));
+	error = errno;
+	close(program);
+	return link < 0 ? -error : link;
+}
+
 int lab_packet_open(unsigned int ifindex)
 {
 	struct sockaddr_ll address = {
-	    .sll_family = AF_PACKET,
-	    .sll_protocol = htons(ETH_P_ALL),
-	    .sll_ifindex = (int)ifindex,
+		.sll_family = AF_PACKET,
+		.sll_protocol = htons(ETH_P_ALL),
+		.sll_ifindex = (int)ifindex,
 	};
 	int one = 1, size = 8 << 20, error;
 	/* Protocol 0 hears nothing: frames come only once the socket is bound to its device. */
@@ -250,9 +273,9 @@ int lab_packet_open(unsigned int ifindex)
 int lab_packet_send(int fd, unsigned int ifindex, const void *frame, size_t length)
 {
 	struct sockaddr_ll address = {
-	    .sll_family = AF_PACKET,
-	    .sll_ifindex = (int)ifindex,
-	    .sll_halen = ETH_ALEN,
+		.sll_family = AF_PACKET,
+		.sll_ifindex = (int)ifindex,
+		.sll_halen = ETH_ALEN,
 	};
 
 	if (length >= ETH_ALEN)
@@ -285,15 +308,15 @@ static ssize_t put_tag_back(uint8_t *frame, ssize_t length, size_t room,
 ssize_t lab_packet_receive(int fd, void *frame, size_t room, struct lab_packet *packet)
 {
 	char control[256];
-	struct sockaddr_ll from = {0};
-	struct iovec vector = {.iov_base = frame, .iov_len = room};
+	struct sockaddr_ll from = { 0 };
+	struct iovec vector = { .iov_base = frame, .iov_len = room };
 	struct msghdr message = {
-	    .msg_name = &from,
-	    .msg_namelen = sizeof(from),
-	    .msg_iov = &vector,
-	    .msg_iovlen = 1,
-	    .msg_control = control,
-	    .msg_controllen = sizeof(control),
+		.msg_name = &from,
+		.msg_namelen = sizeof(from),
+		.msg_iov = &vector,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
 	};
 	ssize_t length;
 
@@ -303,8 +326,8 @@ ssize_t lab_packet_receive(int fd, void *frame, size_t room, struct lab_packet *
 	if (length < 0)
 		return -errno;
 	*packet = (struct lab_packet){
-	    .wire_length = (uint32_t)length,
-	    .outgoing = from.sll_pkttype == PACKET_OUTGOING,
+		.wire_length = (uint32_t)length,
+		.outgoing = from.sll_pkttype == PACKET_OUTGOING,
 	};
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c)) {
 		if (c->cmsg_level == SOL_PACKET && c->cmsg_type == PACKET_AUXDATA) {
@@ -315,7 +338,8 @@ ssize_t lab_packet_receive(int fd, void *frame, size_t room, struct lab_packet *
 		} else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPNS) {
 			struct timespec at;
 			memcpy(&at, CMSG_DATA(c), sizeof(at));
-			packet->nanoseconds = (uint64_t)at.tv_sec * 1000000000u + (uint64_t)at.tv_nsec;
+			packet->nanoseconds =
+				(uint64_t)at.tv_sec * 1000000000u + (uint64_t)at.tv_nsec;
 		}
 	}
 	return length;

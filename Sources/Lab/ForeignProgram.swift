@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import CSystem
 import Glibc
+import OrderedJSON
 
 /// Small BPF programs somebody else might have attached, compiled on the spot.
 public enum ForeignProgram {
@@ -23,6 +25,35 @@ public enum ForeignProgram {
       __attribute__((section("classifier"), used)) int foreign_cls(void *ctx) { return -1; }
       char terms[] __attribute__((section("license"), used)) = "GPL";
       """, in: directory)
+  }
+
+  /// Attaches the program with this id to a device by TCX; it stays as long as the result is held.
+  public static func attachTCX(
+    program id: UInt32, to device: String, in namespace: Namespace, egress: Bool = false
+  ) throws -> Attachment {
+    let index = try namespace.ifindex(of: device)
+    let link = try namespace.inside { lab_tcx_attach(index, id, egress ? 1 : 0) }
+    if link < 0 {
+      throw LabError(
+        "attaching program \(id) to \(device) by TCX", code: -link,
+        hint: "kernels before 6.6 have no TCX")
+    }
+    return Attachment(link)
+  }
+
+  /// A program's place on a device; given up with its last holder.
+  public final class Attachment: Sendable {
+    private let descriptor: Int32
+    init(_ descriptor: Int32) { self.descriptor = descriptor }
+    deinit { close(descriptor) }
+  }
+
+  /// The ids of the loaded programs with this name.
+  public static func ids(named name: String) throws -> [UInt32] {
+    let listing = try Command.run(["bpftool", "-j", "prog", "show"]).check().output
+    let programs = try JSON(parsing: listing).array ?? []
+    return programs.filter { $0["name"]?.string == name }
+      .compactMap { $0["id"]?.int.map { UInt32(truncatingIfNeeded: $0) } }
   }
 
   private static func compile(

@@ -31,7 +31,7 @@ public final class Fpd {
   /// cache) of an fpd that has ended.
   public init(
     in namespace: Namespace, configuration: String? = nil, logLevel: String = "debug",
-    reusing previous: Fpd? = nil, within limit: Duration = .seconds(10)
+    reusing previous: Fpd? = nil, environment: [String] = [], within limit: Duration = .seconds(10)
   ) throws {
     self.namespace = namespace
     directory = try previous?.directory ?? TemporaryDirectory("daemon")
@@ -39,7 +39,7 @@ public final class Fpd {
     if let configuration { try directory.write("fpd.yaml", configuration) }
     process = try Self.start(
       in: namespace, directory: directory.path, configured: configuration != nil,
-      logLevel: logLevel)
+      logLevel: logLevel, environment: environment)
     try waitUntilItAnswers(limit)
   }
 
@@ -58,13 +58,15 @@ public final class Fpd {
   }
 
   private static func start(
-    in namespace: Namespace, directory: String, configured: Bool, logLevel: String
+    in namespace: Namespace, directory: String, configured: Bool, logLevel: String,
+    environment: [String]
   ) throws -> Background {
     guard access(Binaries.fpd, X_OK) == 0 else {
       throw LabError("\(Binaries.fpd) is not there: build it first, or name it in FPD_BIN")
     }
     return try namespace.start(
-      try arguments(directory: directory, configured: configured, logLevel: logLevel))
+      try arguments(directory: directory, configured: configured, logLevel: logLevel),
+      environment: environment)
   }
 
   private func waitUntilItAnswers(_ limit: Duration) throws {

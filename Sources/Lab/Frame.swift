@@ -90,7 +90,8 @@ public struct Frame: Equatable, Sendable, CustomStringConvertible {
   }
 
   private func arp(_ start: Int) -> String {
-    guard let operation = u16(start + 6), let sender = u32(start + 14), let mac = slice(start + 8, 6),
+    guard let operation = u16(start + 6), let sender = u32(start + 14),
+      let mac = slice(start + 8, 6),
       let target = u32(start + 24)
     else { return "ARP cut short" }
     switch operation {
@@ -159,7 +160,8 @@ public struct IPv4View: CustomStringConvertible {
     if headerLength > 20 { words.append("options \(headerLength - 20)") }
     if dontFragment { words.append("DF") }
     if moreFragments || fragmentOffset > 0 {
-      words.append("fragment \(identification)@\(Int(fragmentOffset) * 8)\(moreFragments ? "+" : "")")
+      words.append(
+        "fragment \(identification)@\(Int(fragmentOffset) * 8)\(moreFragments ? "+" : "")")
     }
     if !checksumIsRight { words.append("[bad header checksum]") }
     if start + totalLength > frame.bytes.count { words.append("[cut short]") }

@@ -7,7 +7,8 @@ extension Namespace {
   /// when none came in time.
   public func ping(_ address: IPv4Address, within limit: Duration = .seconds(3)) throws -> UInt8? {
     try inside {
-      let raw = socket(AF_INET, Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue), Int32(IPPROTO_ICMP))
+      let raw = socket(
+        AF_INET, Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue), Int32(IPPROTO_ICMP))
       if raw < 0 { throw LabError("opening a raw socket in \(name)", code: errno) }
       let descriptor = Descriptor(owning: raw)
       let identifier = UInt16(truncatingIfNeeded: getpid())

@@ -47,7 +47,8 @@ public final class Namespace: Sendable {
   private func set(_ ipv6: IPv6) throws {
     switch ipv6 {
     case .kernelDefault: return
-    case .off: try sysctl(["net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1"])
+    case .off:
+      try sysctl(["net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1"])
     case .quiet:
       try sysctl(
         ["accept_dad", "accept_ra", "router_solicitations", "autoconf"].flatMap {

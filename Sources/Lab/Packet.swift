@@ -125,7 +125,8 @@ public struct IPv4: Sendable {
     let pseudo = source.bytes + destination.bytes
     let payload = transport.bytes(pseudoHeader: pseudo)
     var header: [UInt8] = [0x40 | UInt8(truncatingIfNeeded: headerLength / 4), tos]
-    header += (claimedLength ?? UInt16(truncatingIfNeeded: headerLength + payload.count))
+    header +=
+      (claimedLength ?? UInt16(truncatingIfNeeded: headerLength + payload.count))
       .bigEndianBytes
     header += identification.bigEndianBytes
     let flags: UInt16 = (dontFragment ? 0x4000 : 0) | (moreFragments ? 0x2000 : 0)

@@ -11,17 +11,26 @@ struct Demo {
     let command: String
     let look: String
     var quietly: [String] = []
+    /// A sysctl without which the step makes no sense.
+    var provided: String?
   }
 
   private static let steps = [
-    Step(about: "An address on the first port", command: "ip addr add 10.0.1.1/24 dev p1", look: "p1"),
     Step(
-      about: "The machine becomes a router", command: "sysctl -q -w net.ipv4.ip_forward=1", look: "p1",
-      quietly: ["ip addr add 10.0.2.1/24 dev p2"]),
+      about: "The machine becomes a router", command: "sysctl -q -w net.ipv4.ip_forward=1",
+      look: "p1"),
+    Step(
+      about: "An address, and with it a route", command: "ip addr add 10.0.1.1/24 dev p1",
+      look: "p1"),
     Step(
       about: "Spoofed sources are refused", command: "sysctl -q -w net.ipv4.conf.all.rp_filter=1",
       look: "p1"),
     Step(about: "A bridge, the old way", command: "brctl addbr br0", look: "br0"),
+    Step(
+      about: "Bridged packets need not pass iptables",
+      command: "sysctl -q -w net.bridge.bridge-nf-call-iptables=0"
+        + " net.bridge.bridge-nf-call-ip6tables=0 net.bridge.bridge-nf-call-arptables=0",
+      look: "br0", provided: "net.bridge.bridge-nf-call-iptables"),
     Step(about: "A port joins it", command: "brctl addif br0 p3", look: "p3"),
     Step(
       about: "Another joins, the new way", command: "ip link set p4 master br0", look: "p4",
@@ -71,9 +80,13 @@ struct Demo {
 
   private func walk() throws {
     Terminal.line(Terminal.bold("A router with four ports, p1 to p4, a host on each."))
-    Terminal.line("fpd runs in its namespace; everything below is typed there, nothing is told to fpd.")
+    Terminal.line(
+      "fpd runs in its namespace; everything below is typed there, nothing is told to fpd.")
     let reaction = try Reaction(fpd)
-    for (number, step) in Self.steps.enumerated() {
+    let steps = try Self.steps.filter { step in
+      try step.provided.map { try router.attempt(["sysctl", $0]).succeeded } ?? true
+    }
+    for (number, step) in steps.enumerated() {
       Terminal.line()
       Terminal.line(
         Terminal.bold("\(number + 1). \(step.about)") + Terminal.faint("  (\(step.look) below)"))
@@ -101,12 +114,15 @@ struct Demo {
 
   private func show(_ arguments: [String]) throws {
     let text = try fpd.fpctl(arguments).check().output
-    for line in text.split(separator: "\n", omittingEmptySubsequences: false).dropLast() {
+    for line in text.split(separator: "\n") where !line.hasPrefix("generation ") {
       Terminal.line("   " + line)
     }
   }
 
   private func finish(_ began: Instant) throws {
+    Terminal.line()
+    Terminal.line(Terminal.bold("The whole graph at the end"))
+    try show(["graph"])
     let svg = try fpd.fpctl(["graph", "--format", "svg"]).check().output
     let path = "fpd-demo-graph.svg"
     try TextFile.write(path, svg)

@@ -8,7 +8,8 @@ extension ConformanceWalks {
         "a router", ["ip addr add 10.0.1.1/24 dev p1", "sysctl -q -w net.ipv4.ip_forward=1"],
         ["interfaces.p1.graph nodes router"],
         exactly: [
-          "lo": #"{"hook":"none","graph":{},"slow_path":[{"reason":"loopback","scope":"interface"}]}"#
+          "lo":
+            #"{"hook":"none","graph":{},"slow_path":[{"reason":"loopback","scope":"interface"}]}"#
         ]),
       Step(
         "a pair of veths", ["ip link add v0 type veth peer name v1"],
@@ -51,8 +52,11 @@ extension ConformanceWalks {
       Step(
         "a VXLAN", ["ip link add vx0 type vxlan id 7 dstport 4789 local 10.0.1.1"],
         ["interfaces.vx0.slow_path has device-kind", #"interfaces.vx0.hook == "none""#]),
-      Step("a tap", ["ip tuntap add dev tap0 mode tap"], ["interfaces.tap0.slow_path has link-down"]),
-      Step("a tun", ["ip tuntap add dev tun0 mode tun"], ["interfaces.tun0.slow_path has not-ethernet"]),
+      Step(
+        "a tap", ["ip tuntap add dev tap0 mode tap"], ["interfaces.tap0.slow_path has link-down"]),
+      Step(
+        "a tun", ["ip tuntap add dev tun0 mode tun"], ["interfaces.tun0.slow_path has not-ethernet"]
+      ),
       Step("an ifb", ["ip link add ifb7 type ifb"], ["interfaces.ifb7.slow_path has device-kind"]),
       Step(
         "all of them deleted",
@@ -84,7 +88,8 @@ extension ConformanceWalks {
         ["tc qdisc replace dev p2 root handle 1: htb default 1"],
         [#"interfaces.p2.slow_path.0.detail == "htb""#]),
       Step(
-        "a class", ["tc class add dev p2 parent 1: classid 1:1 htb rate 5mbit"], changesNothing: true),
+        "a class", ["tc class add dev p2 parent 1: classid 1:1 htb rate 5mbit"],
+        changesNothing: true),
       Step(
         "no shaper", ["tc qdisc del dev p2 root"], ["interfaces.p2.slow_path lacks egress-qdisc"]),
       Step("clsact", ["tc qdisc add dev p1 clsact"], changesNothing: true),
@@ -116,6 +121,7 @@ extension ConformanceWalks {
         "somebody's driver XDP", ["ip link set dev p1 xdpdrv obj $XDP sec xdp"],
         ["interfaces.p1.slow_path has foreign-xdp"]),
       Step(
-        "no driver XDP", ["ip link set dev p1 xdpdrv off"], ["interfaces.p1.slow_path lacks foreign-xdp"]),
+        "no driver XDP", ["ip link set dev p1 xdpdrv off"],
+        ["interfaces.p1.slow_path lacks foreign-xdp"]),
     ])
 }

@@ -71,7 +71,8 @@ extension Kernel {
 
     @Test func backgroundProcessIsHeardAndKilled() throws {
       let namespace = try Namespace("background")
-      let process = try namespace.start(["sh", "-c", "echo ready; read x; echo got $x; exec sleep 99"],
+      let process = try namespace.start(
+        ["sh", "-c", "echo ready; read x; echo got $x; exec sleep 99"],
         feed: true)
       try process.waitForOutput("ready")
       try process.write("word\n")

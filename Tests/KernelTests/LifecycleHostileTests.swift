@@ -23,9 +23,11 @@ extension Kernel {
     @Test(arguments: [
       "nonsense", "{}", "[]", "null", "\"status\"", "{\"command\":7}", "{\"command\":\"\"}",
       "{\"command\":\"graph\",\"args\":[]}", "{\"command\":\"graph\",\"args\":{\"interface\":7}}",
-      "{\"command\":\"wait\",\"args\":{\"timeout_ms\":-1}}", "{\"command\":\"wait\",\"args\":{\"timeout_ms\":\"x\"}}",
-      "{\"command\":\"graph\",\"args\":{\"interface\":\"../../etc/passwd\"}}", "{\"command\":\"shutdown\"}",
-      "\u{0}\u{1}\u{2}", "{\"command\":\"status\"", String(repeating: "[", count: 50_000),
+      "{\"command\":\"wait\",\"args\":{\"timeout_ms\":-1}}",
+      "{\"command\":\"wait\",\"args\":{\"timeout_ms\":\"x\"}}",
+      "{\"command\":\"graph\",\"args\":{\"interface\":\"../../etc/passwd\"}}",
+      "{\"command\":\"shutdown\"}",
+      "\u{0}x\u{1}", "{\"command\":\"status\"", String(repeating: "[", count: 50_000),
     ])
     func nonsenseIsRefusedInWords(_ line: String) throws {
       let client = try fpd.connect()
@@ -101,7 +103,8 @@ extension Kernel {
 
     @Test func requestsInOnePieceAreAnsweredInOrder() throws {
       let client = try fpd.connect()
-      try client.send("{\"command\":\"status\"}\n{\"command\":\"nope\"}\n{\"command\":\"graph\"}\n".utf8)
+      try client.send(
+        "{\"command\":\"status\"}\n{\"command\":\"nope\"}\n{\"command\":\"graph\"}\n".utf8)
       #expect(try client.answer().at("result.state") != nil)
       #expect(try client.answer()["ok"]?.bool == false)
       #expect(try client.answer().at("result.interfaces") != nil)

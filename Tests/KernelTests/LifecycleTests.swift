@@ -39,8 +39,10 @@ extension Kernel {
 
     /// Everything a person could see of a namespace's configuration.
     private static func configuration(of namespace: Namespace) throws -> String {
-      try ["ip -d link", "ip addr", "ip rule", "tc qdisc", "nft list ruleset", "iptables-legacy -S"]
-        .map { try namespace.run($0).output }.joined(separator: "\n")
+      try [
+        "ip -d link", "ip addr", "ip rule", "tc qdisc", "nft list ruleset", "iptables-legacy -S",
+      ]
+      .map { try namespace.run($0).output }.joined(separator: "\n")
     }
 
     @Test func killedDaemonIsFollowedByAnother() throws {
@@ -89,6 +91,21 @@ extension Kernel {
       #expect(refused.errors.contains("sideways"))
     }
 
+    @Test func configurationDecidesTheHookOfAnInterface() throws {
+      let bed = try Testbed.hostRouterHost()
+      let text = { (hook: String) in
+        "defaults:\n  hook: xdp\ninterfaces:\n  p1:\n    hook: \(hook)\n"
+      }
+      let fpd = try Fpd(in: try bed["router"], configuration: text("off"))
+      let off = try Expectation("interfaces.p1.slow_path has hook-off")
+      #expect(try off.problem(in: fpd.graph()) == nil)
+      #expect(try fpd.graph().at("interfaces.p2.hook") == "xdp")
+      try fpd.directory.write("fpd.yaml", text("xdp-generic"))
+      fpd.process.signal(SIGHUP)
+      #expect(try eventually { try fpd.graph().at("interfaces.p1.hook") == "xdp-generic" })
+      #expect(try fpd.stop() == 0)
+    }
+
     @Test func reloadTakesAGoodConfigurationAndKeepsTheOldForABadOne() throws {
       let namespace = try Namespace("reload")
       let fpd = try Fpd(in: namespace, configuration: "defaults:\n  hook: tc\n")
@@ -103,29 +120,6 @@ extension Kernel {
       #expect(fpd.log.contains("colour"))
       #expect(try fpd.connect().ask("config") == second)
       #expect(try fpd.status()["state"]?.string != nil)
-      #expect(try fpd.stop() == 0)
-    }
-
-    /// Far more events than any receive buffer holds, while fpd does not run.
-    @Test func graphIsRightAfterAFloodItCouldNotHear() throws {
-      let namespace = try Namespace("flood")
-      try namespace.run("ip link add br0 type bridge")
-      try namespace.ip(batch: (0..<20).map { "link add v\($0) type veth peer name w\($0)" })
-      let fpd = try Fpd(in: namespace)
-      try fpd.wait()
-      fpd.process.signal(SIGSTOP)
-      try namespace.ip(
-        batch: (0..<20_000).map { "link set v\($0 % 20) mtu \(1400 + $0 % 7)" }
-          + (0..<10).map { "link set v\($0) master br0" } + ["link del v19", "link add late type bridge"])
-      fpd.process.signal(SIGCONT)
-      let right = try eventually {
-        let graph = try fpd.graph()
-        return graph.at("interfaces.v19") == nil && graph.at("interfaces.late") != nil
-          && (0..<10).allSatisfy { graph.at("interfaces.v\($0).graph.bridge") != nil }
-          && (10..<19).allSatisfy { graph.at("interfaces.v\($0).graph.bridge") == nil }
-      }
-      #expect(right, "\(fpd.log.suffix(2000))")
-      #expect(try fpd.usage.peak < 40 * 1024)
       #expect(try fpd.stop() == 0)
     }
 

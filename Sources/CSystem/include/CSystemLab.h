@@ -33,6 +33,10 @@ int lab_namespace_run(const char *path, void (*body)(void *), void *argument, co
 /* Has SIGINT, SIGTERM and SIGHUP call `clean` on a thread of its own and then end the process. */
 int lab_clean_on_signal(void (*clean)(void));
 
+/* Attaches a loaded classifier to a device of the calling thread's namespace by TCX, which Debian's
+ * tools cannot yet. The link's descriptor, which holds it, or -errno. */
+int lab_tcx_attach(unsigned int ifindex, uint32_t program_id, int egress);
+
 /* A packet socket for every protocol on a device of the calling thread's namespace. Negative: -errno. */
 int lab_packet_open(unsigned int ifindex);
 int lab_packet_send(int socket, unsigned int ifindex, const void *frame, size_t length);

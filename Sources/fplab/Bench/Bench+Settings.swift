@@ -17,11 +17,19 @@ extension Bench {
       batch: ["link add br0 type bridge", "link set br0 up"]
         + (0..<pairs).flatMap {
           [
-            "link add v\($0)a type veth peer name v\($0)b", "link set v\($0)a up",
+            "link add v\($0)a group 7 type veth peer name v\($0)b", "link set v\($0)a up",
             "link set v\($0)b up",
           ]
         } + ["addr add 10.0.0.1/24 dev v0a", "addr add 10.0.1.1/24 dev v1a"])
     return namespace
+  }
+
+  /// Removes what was measured in, all links at once: left to the kernel, the removal of a thousand links
+  /// would go on into the next measurement.
+  private func remove(_ namespace: Namespace, _ fpd: Fpd) throws {
+    try fpd.stop()
+    try namespace.run(["ip", "link", "del", "group", "7"])
+    namespace.close()
   }
 
   func manyLinks() throws {
@@ -47,8 +55,7 @@ extension Bench {
             make: "sysctl -q -w net.ipv4.conf.v1a.forwarding=0",
             undo: "sysctl -q -w net.ipv4.conf.v1a.forwarding=1", undoName: "sysctl forwarding=1"),
         ])
-      try fpd.stop()
-      namespace.close()
+      try remove(namespace, fpd)
     }
   }
 
@@ -71,8 +78,7 @@ extension Bench {
           undoName: "\(kind.rawValue) -D"),
         Self.link,
       ])
-    try fpd.stop()
-    namespace.close()
+    try remove(namespace, fpd)
   }
 
   func manyRoutes() throws {
@@ -93,40 +99,58 @@ extension Bench {
     }
     try fpd.wait(.seconds(30))
     try measure("\(count) routes", fpd, [Self.link, address])
-    try churn(namespace, fpd)
-    try fpd.stop()
-    namespace.close()
+    try namespace.run("ip link set v1b master br0")
+    try fpd.wait()
+    for churn in Self.churns { try load(churn, namespace, fpd) }
+    try remove(namespace, fpd)
   }
 
-  /// Adds and deletes routes at 5,000 changes a second while fpd's CPU time is read.
-  private func churn(_ namespace: Namespace, _ fpd: Fpd) throws {
+  /// A change that is no news to the graph, made 5,000 times a second: a line for the tool's batch mode.
+  private struct Churn: Sendable {
+    let what: String
+    let tool: String
+    let line: @Sendable (_ verb: String, _ number: Int) -> String
+  }
+
+  private static let churns = [
+    Churn(what: "routes added and deleted among 1000000", tool: "ip") { verb, number in
+      "route \(verb) 198.\(18 + number / 250).\(number % 250).0/24 via 10.0.0.2"
+    },
+    Churn(what: "neighbours added and deleted", tool: "ip") { verb, number in
+      "neigh \(verb) 10.0.0.\(10 + number) lladdr \(MAC(number: UInt32(number))) dev v0a"
+    },
+    Churn(what: "FDB entries added and deleted", tool: "bridge") { verb, number in
+      "fdb \(verb) \(MAC(number: UInt32(number))) dev v1b master static"
+    },
+  ]
+
+  /// Makes 5,000 such changes a second while fpd's CPU time is read.
+  private func load(_ churn: Churn, _ namespace: Namespace, _ fpd: Fpd) throws {
     let seconds = quick ? 3 : 15
     let (rate, chunk) = (5000, 50)
-    let feeder = try namespace.start(["ip", "-batch", "-"], feed: true)
+    let feeder = try namespace.start([churn.tool, "-batch", "-"], feed: true)
     let generation = try fpd.generation()
     let before = try fpd.usage.cpu
     let start = Instant.now
     for number in 0..<seconds * rate / chunk {
-      if number % 100 == 0 { Terminal.progress("5000 routes a second: \(number * chunk / rate) s") }
+      if number % 100 == 0 { Terminal.progress("\(churn.what): \(number * chunk / rate) s") }
       // One chunk adds what the next deletes, so that the table stays as large as it is.
       let verb = number % 2 == 0 ? "add" : "del"
-      let lines = (0..<chunk).map { "route \(verb) 198.\(18 + $0 / 250).\($0 % 250).0/24 via 10.0.0.2\n" }
-      try feeder.write(lines.joined())
+      try feeder.write((0..<chunk).map { churn.line(verb, $0) + "\n" }.joined())
       let due = start + .microseconds((number + 1) * chunk * 1_000_000 / rate)
       let left = due - .now
       if left > .zero { usleep(UInt32(clamping: left.nanoseconds / 1000)) }
     }
     feeder.endInput()
     guard feeder.ended(within: .seconds(30)) == 0 else {
-      throw LabError("ip -batch failed under load: \(feeder.output)")
+      throw LabError("\(churn.tool) -batch failed under load: \(feeder.output)")
     }
     let wall = Instant.now - start
     let used = try fpd.usage.cpu - before
     let elapsed = wall.milliseconds / 1000
     results.loads.append(
       .init(
-        what: "routes added and deleted among 1000000",
-        perSecond: Double(seconds * rate) / elapsed, seconds: elapsed,
+        what: churn.what, perSecond: Double(seconds * rate) / elapsed, seconds: elapsed,
         cpuShare: used.milliseconds / wall.milliseconds,
         generations: try fpd.generation() - generation))
   }

@@ -182,6 +182,7 @@ enum Machine {
   private static var processor: String {
     let text = (try? TextFile.read("/proc/cpuinfo")) ?? ""
     let line = text.split(separator: "\n").first { $0.hasPrefix("model name") }
-    return line?.split(separator: ":", maxSplits: 1).last.map { String($0.dropFirst()) } ?? "unknown"
+    return line?.split(separator: ":", maxSplits: 1).last.map { String($0.dropFirst()) }
+      ?? "unknown"
   }
 }

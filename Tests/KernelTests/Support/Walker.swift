@@ -41,6 +41,7 @@ final class Walker {
   func take(_ walk: Walk) throws {
     for step in walk.steps {
       if let condition = step.provided, try !other.attempt(Command.split(condition)).succeeded {
+        print("skipped, this kernel cannot do it: \(walk.name), \(step.name)")
         continue
       }
       for problem in try take(step) { Issue.record("\(walk.name), \(step.name): \(problem)") }
@@ -80,10 +81,12 @@ final class Walker {
   }
 
   /// The real fpctl must print what the socket says.
-  private func problemsOfFpctl(_ problems: (JSON) -> [String], _ document: JSON) throws -> [String] {
+  private func problemsOfFpctl(_ problems: (JSON) -> [String], _ document: JSON) throws -> [String]
+  {
     let printed = try JSON(parsing: fpd.fpctl("graph --json").check().output)
     if printed["interfaces"] == document["interfaces"] { return [] }
-    return ["fpctl graph --json prints \(printed.text()) for \(document.text())"] + problems(printed)
+    return ["fpctl graph --json prints \(printed.text()) for \(document.text())"]
+      + problems(printed)
   }
 
   private func run(_ commands: [String]) throws -> Instant {

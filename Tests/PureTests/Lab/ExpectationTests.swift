@@ -7,7 +7,8 @@ import Testing
   private let document: JSON = [
     "interfaces": [
       "p1": [
-        "hook": "none", "graph": ["bridge": ["conf": ["STP_enabled": true]], "router": ["conf": [:]]],
+        "hook": "none",
+        "graph": ["bridge": ["conf": ["STP_enabled": true]], "router": ["conf": [:]]],
         "slow_path": [["reason": "ipv6-not-modelled", "scope": "packets"]],
       ],
       "eth0.10": ["hook": "tc"],
@@ -41,6 +42,7 @@ import Testing
   }
 
   @Test func commandLinesAreSplitAtBlanksOutsideQuotes() {
-    #expect(Command.split("ip  link set 'a b' \"\" x\"y z\"") == ["ip", "link", "set", "a b", "", "xy z"])
+    #expect(
+      Command.split("ip  link set 'a b' \"\" x\"y z\"") == ["ip", "link", "set", "a b", "", "xy z"])
   }
 }
