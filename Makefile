@@ -6,6 +6,7 @@ DESTDIR ?=
 COUNT ?= 10000
 SEED ?= 1
 QUICK ?=
+CORPUS ?= Tests/PureTests/Fixtures/fuzz
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -43,7 +44,7 @@ bench: setup build ## Measure reaction, memory and idle cost at scale; QUICK=1 f
 test: setup-test-all build ## Set up, build, lint and pass every test of this kernel (needs root)
 	@scripts/run-rings lint pure kernel
 
-test-pure: setup-build ## Tests that need neither root nor a kernel
+test-pure: setup-build build ## Tests that need neither root nor a kernel
 	@scripts/run-rings pure
 
 test-kernel: setup build ## Tests in network namespaces with the real tools (needs root)
@@ -55,7 +56,8 @@ test-machines: setup-machines-all deb ## Tests on Debian's kernels in QEMU
 vmtest: test-machines ## The same
 
 fuzz: build ## Feed the parsers COUNT random and mutated inputs from SEED on
-	@$(release)/fpfuzz --count $(COUNT) --seed $(SEED)
+	@$(release)/fpfuzz --count $(COUNT) --seed $(SEED) \
+	  $(if $(wildcard $(CORPUS)),--corpus $(CORPUS))
 
 ## Check
 
@@ -91,7 +93,7 @@ setup-machines-all:
 	@scripts/setup build package machines
 
 clean: ## Remove what was built
-	rm -rf .build dist
+	rm -rf .build dist fpd-demo-graph.svg
 
 help: ## This list
 	@awk 'BEGIN { FS = ":.*## " }

@@ -6,7 +6,7 @@
 
 struct fpd_xtables fpd_xtables_read(bool six, const char *table)
 {
-	struct fpd_xtables result = {six ? ip6tc_init(table) : iptc_init(table), six};
+	struct fpd_xtables result = { six ? ip6tc_init(table) : iptc_init(table), six };
 	return result;
 }
 

@@ -78,7 +78,7 @@ package final class RouteSurvey {
       case NLMSG_ERROR:
         isRunning = false
         let code = message.payload.load(0, as: Int32.self) ?? 0
-        throw .refused(what: "reading routes", code: -code, hint: "")
+        throw .refused(what: "reading routes", code: 0 &- code, hint: "")
       default:
         guard let (family, kinds) = RouteKinds.parse(message.payload) else { continue }
         if family == .ipv4 { found.ipv4.formUnion(kinds) } else { found.ipv6.formUnion(kinds) }

@@ -67,13 +67,13 @@ extension Array where Element == UInt8 {
   public func withBytes<Result, Failure: Error>(
     _ body: (Bytes) throws(Failure) -> Result
   ) throws(Failure) -> Result {
-    var result: Swift.Result<Result, Failure>?
-    withUnsafeBytes { buffer in
-      do throws(Failure) { result = .success(try body(Bytes(buffer))) } catch {
-        result = .failure(error)
+    let result: Swift.Result<Result, Failure> = withUnsafeBytes { buffer in
+      do throws(Failure) {
+        return .success(try body(Bytes(buffer)))
+      } catch {
+        return .failure(error)
       }
     }
-    guard let result else { preconditionFailure("withUnsafeBytes did not call its body") }
     return try result.get()
   }
 }

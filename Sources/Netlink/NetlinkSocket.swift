@@ -101,7 +101,7 @@ public struct NetlinkSocket: ~Copyable {
         switch Int32(message.type) {
         case NLMSG_DONE:
           if let code = message.payload.load(0, as: Int32.self), code < 0 {
-            throw .refused(what: what, code: -code, hint: "")
+            throw .refused(what: what, code: 0 &- code, hint: "")
           }
           if interrupted { throw .interrupted(what: what) }
           return
@@ -172,7 +172,7 @@ public struct NetlinkSocket: ~Copyable {
   private func check(_ what: String, _ message: Message) throws(NetlinkError) {
     guard let code = message.payload.load(0, as: Int32.self) else { throw .malformed(what: what) }
     if code == 0 { return }
-    throw .refused(what: what, code: -code, hint: hint(message))
+    throw .refused(what: what, code: 0 &- code, hint: hint(message))
   }
 
   /// The kernel's own words (NLMSGERR_ATTR_MSG), where it gives some.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The names a mistyped word probably meant, best first: few, and none when nothing is close.
+/// The names a mistyped word probably meant: few, and none when nothing is close.
 public func nearest(to word: String, among names: some Sequence<String>) -> [String] {
   let typed = Array(word.lowercased().utf8.prefix(64))
   let reach = max(1, typed.count / 3)
@@ -11,7 +11,8 @@ public func nearest(to word: String, among names: some Sequence<String>) -> [Str
     let isBeginning = typed.count >= 3 && known.starts(with: typed)
     return isBeginning ? (reach + 1, name) : nil
   }
-  return close.sorted { ($0.distance, $0.name) < ($1.distance, $1.name) }.prefix(3).map(\.name)
+  let best = close.map(\.distance).min()
+  return close.filter { $0.distance == best }.map(\.name).sorted().prefix(3).map { $0 }
 }
 
 /// "; did you mean 'status'?", or nothing when no name is close.

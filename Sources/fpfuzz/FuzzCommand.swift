@@ -48,7 +48,9 @@ enum FuzzCommand {
       return
     }
     let run = FuzzRun(seed: options.seed)
-    for blob in corpus { run.feed(blob.bytes, number: -1, label: blob.name) }
+    for (index, blob) in corpus.enumerated() {
+      run.feed(blob.bytes, number: -1 - index, label: blob.name)
+    }
     for number in 0..<2 * options.count {
       let blob = source.blob(number)
       run.feed(blob.bytes, number: number, label: blob.label)

@@ -33,13 +33,13 @@ extension MatchCase {
     .conntrack(
       ConntrackMatch(
         conditions: ConntrackMatch.state | (alias ? 1 << 13 : 0),
-        inverted: inverted ? ConntrackMatch.state : 0, states: states, status: 0, rest: 0))
+        inverted: inverted ? ConntrackMatch.state : 0, states: states, status: 0))
   }
 
   private static func set(_ index: UInt16, _ sides: [Bool], negated: Bool = false) -> Match {
     .set(
       SetMatch(
-        index: index, dimensions: sides, negated: negated, counters: 0, flags: 0))
+        index: index, dimensions: sides, negated: negated, flags: 0))
   }
 
   /// The same in both families.
@@ -129,6 +129,14 @@ extension MatchCase {
             inverted: 2))
       ]),
     MatchCase("-m comment --comment said", [.comment("said")]),
+    MatchCase(
+      "-m conntrack --ctstate NEW --ctdir REPLY",
+      [
+        .conntrack(
+          ConntrackMatch(
+            conditions: ConntrackMatch.state | ConntrackMatch.direction,
+            inverted: ConntrackMatch.direction, states: .new, status: 0))
+      ]),
     MatchCase("-m set --match-set one src", [set(0, [true])]),
     MatchCase("-m set ! --match-set two dst,src", [set(1, [false, true], negated: true)]),
     MatchCase("-m conntrack --ctstate NEW,RELATED", [state([.new, .related])]),
@@ -139,7 +147,7 @@ extension MatchCase {
       [
         .conntrack(
           ConntrackMatch(
-            conditions: ConntrackMatch.status, inverted: 0, states: [], status: 4, rest: 0))
+            conditions: ConntrackMatch.status, inverted: 0, states: [], status: 4))
       ]),
     MatchCase("-j DROP", [], target: .drop),
     MatchCase("-j RETURN", [], target: .return),

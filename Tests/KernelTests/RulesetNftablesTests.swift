@@ -91,7 +91,7 @@ extension Kernel {
     private static func state(_ states: ConntrackMatch.States) -> Match {
       .conntrack(
         ConntrackMatch(
-          conditions: ConntrackMatch.state, inverted: 0, states: states, status: 0, rest: 0))
+          conditions: ConntrackMatch.state, inverted: 0, states: states, status: 0))
     }
 
     private static let plainRules: [(text: String, matches: [Match], target: Target)] = [
@@ -262,6 +262,35 @@ extension Kernel {
       #expect(pair.fields == [source, destination])
       #expect(verdicts.map(\.value) == [.verdict(.drop), .verdict(.accept)])
       #expect(verdicts.first?.key == [10, 0, 0, 1, 10, 0, 0, 2])
+    }
+
+    @Test func elementsOfAnonymousSetsAreReadOnceAndRenamedChainsAgain() throws {
+      let namespace = try Namespace("again")
+      try namespace.nft(
+        """
+        table ip t {
+          chain side { }
+          chain c {
+            type filter hook forward priority 0;
+            tcp dport { 1, 2 } accept
+            tcp dport vmap { 3 : jump side, 4 : drop }
+          }
+        }
+        """)
+      let changes = [
+        "add rule ip t c tcp dport { 1, 2, 7 } drop", "rename chain ip t side other",
+        "delete table ip t; table ip t { chain c { tcp dport { 8, 9 } accept; }; }",
+      ]
+      try namespace.inside {
+        let lasting = try RulesetReader()
+        _ = try lasting.readNftables()
+        for change in changes {
+          try Command.run(["nft", change]).check()
+          let again = try lasting.readNftables().tables
+          #expect(again == (try RulesetReader().readNftables().tables), "\(change)")
+          #expect(again.first?.sets.allSatisfy { !$0.elements.isEmpty } == true)
+        }
+      }
     }
 
     @Test func keepsWhatIsNotKnownByName() throws {

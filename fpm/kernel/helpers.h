@@ -19,7 +19,7 @@ typedef signed long long s64;
 #define fp_unused __attribute__((unused))
 
 /* A kernel structure of which only the fields named here are used; libbpf finds their offsets. */
-#define kernel_struct struct __attribute__((preserve_access_index))
+#define from_kernel __attribute__((preserve_access_index))
 
 #define core_exists(field) __builtin_preserve_field_info(field, 2) /* BPF_FIELD_EXISTS */
 #define core_size(field) __builtin_preserve_field_info(field, 1)   /* BPF_FIELD_BYTE_SIZE */
@@ -29,28 +29,30 @@ typedef signed long long s64;
 #define map_type(name, value) __typeof__(value) *name
 enum { MAP_HASH = 1, MAP_ARRAY = 2, MAP_RINGBUF = 27 };
 
-static long (*const bpf_probe_read_kernel)(void *to, u32 size, const void *from) fp_unused = (void *)113;
-static void *(*const bpf_get_current_task_btf)(void) fp_unused = (void *)158;
-static long (*const bpf_snprintf)(char *to, u32 size, const char *format, u64 *arguments,
-				  u32 arguments_size) fp_unused = (void *)165;
-static long (*const bpf_loop)(u32 times, void *step, void *context, u64 flags) fp_unused = (void *)181;
-static long (*const bpf_ringbuf_output)(void *ring, void *from, u64 size, u64 flags) fp_unused = (void *)130;
-static u64 (*const bpf_get_current_pid_tgid)(void) fp_unused = (void *)14;
-static void *(*const bpf_map_lookup_elem)(void *map, const void *key) fp_unused = (void *)1;
-static long (*const bpf_map_update_elem)(void *map, const void *key, const void *value,
-					 u64 flags) fp_unused = (void *)2;
-static long (*const bpf_map_delete_elem)(void *map, const void *key) fp_unused = (void *)3;
+static fp_unused long (*const bpf_probe_read_kernel)(void *to, u32 size,
+						     const void *from) = (void *)113;
+static fp_unused void *(*const bpf_get_current_task_btf)(void) = (void *)158;
+static fp_unused long (*const bpf_snprintf)(char *to, u32 size, const char *format, u64 *arguments,
+					    u32 arguments_size) = (void *)165;
+static fp_unused long (*const bpf_loop)(u32 times, void *step, void *context,
+					u64 flags) = (void *)181;
+static fp_unused long (*const bpf_ringbuf_output)(void *ring, void *from, u64 size,
+						  u64 flags) = (void *)130;
+static fp_unused u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
+static fp_unused void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
+static fp_unused long (*const bpf_map_update_elem)(void *map, const void *key, const void *value,
+						   u64 flags) = (void *)2;
+static fp_unused long (*const bpf_map_delete_elem)(void *map, const void *key) = (void *)3;
 
-/* Reads `source`, a field of a kernel_struct behind one pointer, at its offset on this kernel. */
-#define kernel_read(to, source)                                                                              \
-	bpf_probe_read_kernel((to), sizeof(*(to)), (const void *)&(source))
+/* Reads `source`, a field of a from_kernel structure behind one pointer, at its offset on this kernel. */
+#define kernel_read(to, source) bpf_probe_read_kernel((to), sizeof(*(to)), (const void *)&(source))
 
 /* The pointer or number at `source`; 0 where it cannot be read. */
-#define kernel_get(source)                                                                                   \
-	({                                                                                                   \
-		__typeof__(source) value_ = 0;                                                               \
-		kernel_read(&value_, source);                                                                \
-		value_;                                                                                      \
+#define kernel_get(source)                                                                         \
+	({                                                                                         \
+		__typeof__(source) value_ = 0;                                                     \
+		kernel_read(&value_, source);                                                      \
+		value_;                                                                            \
 	})
 
 #endif

@@ -8,8 +8,8 @@
 enum {
 	LEVEL_IP = 0,
 	LEVEL_IPV6 = 41,
-	XT_SET_REPLACE = 64,	/* IPT_SO_SET_REPLACE, IP6T_SO_SET_REPLACE */
-	ARPT_SET_REPLACE = 96,	/* ARPT_SO_SET_REPLACE */
+	XT_SET_REPLACE = 64,   /* IPT_SO_SET_REPLACE, IP6T_SO_SET_REPLACE */
+	ARPT_SET_REPLACE = 96, /* ARPT_SO_SET_REPLACE */
 	EBT_SET_ENTRIES = 128, /* EBT_SO_SET_ENTRIES */
 	CALLS_MAX = 1024,
 	RING_SIZE = 4096,
@@ -27,16 +27,16 @@ struct sys_exit {
 	s64 result;
 };
 
-kernel_struct ns_common {
+struct from_kernel ns_common {
 	u32 inum;
 };
-kernel_struct net {
+struct from_kernel net {
 	struct ns_common ns;
 };
-kernel_struct nsproxy {
+struct from_kernel nsproxy {
 	struct net *net_ns;
 };
-kernel_struct task_struct {
+struct from_kernel task_struct {
 	struct nsproxy *nsproxy;
 };
 
@@ -58,8 +58,8 @@ fp_inline int is_replace(u64 level, u64 option)
 {
 	if (level == LEVEL_IPV6)
 		return option == XT_SET_REPLACE;
-	return level == LEVEL_IP &&
-	       (option == XT_SET_REPLACE || option == ARPT_SET_REPLACE || option == EBT_SET_ENTRIES);
+	return level == LEVEL_IP && (option == XT_SET_REPLACE || option == ARPT_SET_REPLACE ||
+				     option == EBT_SET_ENTRIES);
 }
 
 SEC("tracepoint/syscalls/sys_enter_setsockopt") int fpd_setsockopt_enter(struct sys_enter *call)

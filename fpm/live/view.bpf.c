@@ -31,46 +31,46 @@ struct list_head {
 struct hlist_node {
 	struct hlist_node *next;
 };
-kernel_struct bpf_prog_aux {
+struct from_kernel bpf_prog_aux {
 	u32 id;
 };
-kernel_struct bpf_prog {
+struct from_kernel bpf_prog {
 	struct bpf_prog_aux *aux;
 };
-kernel_struct bpf_xdp_link {
+struct from_kernel bpf_xdp_link {
 	void *dev;
 };
 /* bpf_link, prog first: bpf_xdp_link begins with it. */
-kernel_struct bpf_link {
+struct from_kernel bpf_link {
 	struct bpf_prog *prog;
 };
-kernel_struct bpf_xdp_entity {
+struct from_kernel bpf_xdp_entity {
 	struct bpf_prog *prog;
 	struct bpf_link *link;
 };
-kernel_struct bpf_mprog_fp {
+struct from_kernel bpf_mprog_fp {
 	struct bpf_prog *prog;
 };
-kernel_struct bpf_mprog_bundle;
-kernel_struct bpf_mprog_entry {
+struct from_kernel bpf_mprog_bundle;
+struct from_kernel bpf_mprog_entry {
 	struct bpf_mprog_fp fp_items[64];
 	struct bpf_mprog_bundle *parent;
 };
-kernel_struct bpf_mprog_bundle {
+struct from_kernel bpf_mprog_bundle {
 	u32 count;
 };
-kernel_struct nf_hook_entry {
+struct from_kernel nf_hook_entry {
 	void *hook;
 	void *priv;
 };
-kernel_struct nf_hook_entries {
+struct from_kernel nf_hook_entries {
 	u16 num_hook_entries;
 	struct nf_hook_entry hooks[0];
 };
-kernel_struct nf_hook_ops {
+struct from_kernel nf_hook_ops {
 	s32 priority;
 };
-kernel_struct xt_table {
+struct from_kernel xt_table {
 	void *private;
 	char name[32];
 };
@@ -91,20 +91,20 @@ struct xt_table_of_module {
 	s32 priority;
 	char name[32];
 };
-kernel_struct nft_table {
+struct from_kernel nft_table {
 	char *name;
 };
-kernel_struct nft_chain {
+struct from_kernel nft_chain {
 	struct nft_table *table;
 	char *name;
 };
-kernel_struct ipv4_devconf {
+struct from_kernel ipv4_devconf {
 	s32 data[33];
 };
-kernel_struct in_device {
+struct from_kernel in_device {
 	struct ipv4_devconf cnf;
 };
-kernel_struct net_device {
+struct from_kernel net_device {
 	s32 ifindex;
 	struct list_head dev_list;
 	struct hlist_node index_hlist;
@@ -117,30 +117,30 @@ kernel_struct net_device {
 	struct list_head ptype_all;
 	void *rx_handler;
 };
-kernel_struct netns_nf {
+struct from_kernel netns_nf {
 	struct nf_hook_entries *hooks_ipv4[5];
 	struct nf_hook_entries *hooks_ipv6[5];
 	struct nf_hook_entries *hooks_arp[3];
 	struct nf_hook_entries *hooks_bridge[5];
 };
-kernel_struct netns_nftables {
+struct from_kernel netns_nftables {
 	u32 base_seq;
 };
 typedef struct {
 	s32 counter;
 } atomic_t;
-kernel_struct netns_ipv4 {
+struct from_kernel netns_ipv4 {
 	struct ipv4_devconf *devconf_all;
 	struct ipv4_devconf *devconf_dflt;
 	u32 fib_seq;
 };
-kernel_struct netns_ipv6 {
+struct from_kernel netns_ipv6 {
 	atomic_t fib6_sernum;
 };
-kernel_struct netns_xfrm {
+struct from_kernel netns_xfrm {
 	u32 policy_count[6];
 };
-kernel_struct net {
+struct from_kernel net {
 	struct list_head dev_base_head;
 	struct list_head ptype_all;
 	void **dev_index_head;
@@ -150,10 +150,10 @@ kernel_struct net {
 	struct netns_ipv6 ipv6;
 	struct netns_xfrm xfrm;
 };
-kernel_struct nsproxy {
+struct from_kernel nsproxy {
 	struct net *net_ns;
 };
-kernel_struct task_struct {
+struct from_kernel task_struct {
 	struct nsproxy *nsproxy;
 };
 
@@ -193,7 +193,8 @@ enum owner { OWNER_OTHER, OWNER_XTABLES, OWNER_NAT };
 
 fp_inline enum owner owner_of(const char *name)
 {
-	if (begins(name, "ipt_do_t", 8) || begins(name, "ip6t_do_", 8) || begins(name, "arpt_do_", 8))
+	if (begins(name, "ipt_do_t", 8) || begins(name, "ip6t_do_", 8) ||
+	    begins(name, "arpt_do_", 8))
 		return OWNER_XTABLES;
 	/* iptable_nat and nft's nat chains hang below one hook of the NAT core */
 	if (begins(name, "nf_nat_", 7))
@@ -368,8 +369,9 @@ static long identity_device(u32 index, struct device_walk *walk)
 	(void)index;
 	if (!walk->at || walk->at == walk->head)
 		return 1;
-	struct net_device *device = (void *)walk->at - __builtin_preserve_field_info(
-							       ((struct net_device *)0)->dev_list, 0);
+	struct net_device *device =
+		(void *)walk->at -
+		__builtin_preserve_field_info(((struct net_device *)0)->dev_list, 0);
 	u64 hash = mix(walk->devices_hash, kernel_get(device->ifindex));
 	for (int mode = 0; mode < VIEW_XDP_MODES; mode++) {
 		hash = mix(hash, (u64)kernel_get(device->xdp_state[mode].prog));
@@ -497,9 +499,9 @@ SEC("syscall") int fpd_hooks(void *context)
 	area.hooks_count = 0;
 	for (u32 family = 0; family < 4; family++) {
 		for (u32 hook = 0; hook < 5; hook++) {
-			struct entry_walk walk = {
-				.entries = hooks_at(net, family, hook), .family = family, .hook = hook
-			};
+			struct entry_walk walk = { .entries = hooks_at(net, family, hook),
+						   .family = family,
+						   .hook = hook };
 			walk.count = hooks_in(walk.entries);
 			if (walk.count)
 				bpf_loop(ENTRIES_MAX, record_entry, &walk, 0);
@@ -521,8 +523,9 @@ static long in_bucket(u32 index, struct bucket_walk *walk)
 	(void)index;
 	if (!walk->at)
 		return 1;
-	struct net_device *device = (void *)walk->at - __builtin_preserve_field_info(
-							       ((struct net_device *)0)->index_hlist, 0);
+	struct net_device *device =
+		(void *)walk->at -
+		__builtin_preserve_field_info(((struct net_device *)0)->index_hlist, 0);
 	if (kernel_get(device->ifindex) == walk->wanted) {
 		walk->found = device;
 		return 1;

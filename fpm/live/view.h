@@ -19,8 +19,8 @@ struct view_identity {
 	unsigned long long hooks;	/* which functions stand on which hooks, in every family */
 	unsigned long long xtables;	/* the rulesets of iptables-legacy behind them */
 	unsigned long long nftables;	/* the generation of nftables */
-	unsigned long long devices;	/* XDP, TCX, netfilter attachments, taps, rx_handlers of all devices */
-	unsigned long long device_conf; /* the IPv4 settings of all devices, of "all" and of "default" */
+	unsigned long long devices;	/* XDP, TCX, netfilter, taps, rx_handlers of all devices */
+	unsigned long long device_conf; /* the IPv4 settings of all devices, "all", "default" */
 	unsigned long long routes;	/* sequence numbers of the routing tables */
 	unsigned long long policies;	/* IPsec policies */
 	unsigned long long walked;	/* devices seen */
@@ -51,7 +51,7 @@ struct view_device {
 
 struct view_area {
 	struct view_identity identity;
-	unsigned int hooks_count; /* VIEW_HOOKS_MAX: there may be more */
+	unsigned int hooks_count;   /* VIEW_HOOKS_MAX: there may be more */
 	unsigned int devices_count; /* in: how many of `devices` are asked for */
 	unsigned int namespace_taps;
 	unsigned int spare;

@@ -12,9 +12,10 @@ package struct ConntrackUse: Equatable, Sendable {
 
   package init(_ tables: [RuleTable]) {
     var names: Set<String> = []
-    for table in tables where !table.flags.contains(.dormant) {
+    for table in tables {
+      // The kernel switches tracking on for the rules of a dormant table too.
       for chain in table.chains {
-        if chain.base?.type == "nat" { hasNATChains = true }
+        if chain.base?.type == "nat", !table.flags.contains(.dormant) { hasNATChains = true }
         for rule in chain.rules { Self.collect(rule, into: &names) }
       }
     }

@@ -10,7 +10,8 @@ extension Match {
   package static func xtables(
     _ name: String, revision: UInt8, _ info: Bytes, family: RuleFamily
   ) -> Match {
-    decode(name, revision, info, family)
+    // ebtables and arptables have matches of the same names that are others.
+    (family == .ip || family == .ip6 ? decode(name, revision, info, family) : nil)
       ?? .unknown(UnknownExtension(name, revision: revision, info))
   }
 
@@ -27,7 +28,8 @@ extension Match {
     case ("comment", 0): info.sized(256).map { .comment($0.string) }
     case ("multiport", 1): info.sized(48).flatMap(multiport)
     case ("set", 1...2): info.sized(4).flatMap { set($0, flags: 0) }
-    case ("set", 3...4): info.sized(48).flatMap { set($0, flags: $0.load(40)) }
+    case ("set", 3): countless(info, 8, 24).flatMap { set($0, flags: $0.load(40)) }
+    case ("set", 4): countless(info, 16, 32).flatMap { set($0, flags: $0.load(40)) }
     case ("mark", 1): info.sized(12).flatMap(masked).map(Match.mark)
     case ("connmark", 1): info.sized(12).flatMap(masked).map(Match.connectionMark)
     case ("addrtype", 1): info.sized(8).flatMap(addressType)
@@ -203,7 +205,12 @@ extension Match {
         conditions: conditions, inverted: inverted))
   }
 
-  /// From revision 3 on there are conditions on the element's packets and bytes, then flags.
+  /// From revision 3 on there are conditions on the element's packets and bytes, whose operators
+  /// are at these offsets; 0 is none.
+  private static func countless(_ info: Bytes, _ packets: Int, _ bytes: Int) -> Bytes? {
+    info.sized(48).flatMap { $0[packets] == 0 && $0[bytes] == 0 ? $0 : nil }
+  }
+
   private static func set(_ info: Bytes, flags: UInt32?) -> Match? {
     guard let index = info.load(0, as: UInt16.self), let dimensions = info[2], dimensions <= 3,
       let sides = info[3], let flags
@@ -211,8 +218,7 @@ extension Match {
     return .set(
       SetMatch(
         index: index, dimensions: (0..<dimensions).map { sides & (2 << $0) != 0 },
-        negated: sides & 1 != 0,
-        counters: flags & 0x20 == 0 ? 0 : (info.dropping(8) ?? info).fingerprint(), flags: flags))
+        negated: sides & 1 != 0, flags: flags))
   }
 
   private static func state(_ info: Bytes) -> Match? {
@@ -221,22 +227,21 @@ extension Match {
     }
     return .conntrack(
       ConntrackMatch(
-        conditions: ConntrackMatch.state, inverted: 0, states: .init(rawValue: mask), status: 0,
-        rest: 0))
+        conditions: ConntrackMatch.state, inverted: 0, states: .init(rawValue: mask), status: 0))
   }
 
   private static func conntrack(_ info: Bytes) -> Match? {
-    guard let conditions = info.load(146, as: UInt16.self),
+    let known =
+      ConntrackMatch.state | ConntrackMatch.status | ConntrackMatch.direction
+      | ConntrackMatch.alias
+    guard let conditions = info.load(146, as: UInt16.self), conditions & ~known == 0,
       let inverted = info.load(148, as: UInt16.self), let states = info.load(150, as: UInt16.self),
-      let status = info.load(152, as: UInt16.self), let others = info.slice(0, 146)
+      let status = info.load(152, as: UInt16.self)
     else { return nil }
-    var match = ConntrackMatch(
-      conditions: conditions, inverted: inverted, states: .init(rawValue: states), status: status,
-      rest: 0)
-    if match.looksAtMore {
-      match.rest = (info.dropping(154) ?? info).fingerprint(from: others.fingerprint())
-    }
-    return .conntrack(match)
+    return .conntrack(
+      ConntrackMatch(
+        conditions: conditions, inverted: inverted, states: .init(rawValue: states),
+        status: status))
   }
 }
 

@@ -21,7 +21,8 @@ package enum Match: Equatable, Sendable {
   /// IPv4 fragments other than the first.
   case fragment(negated: Bool)
 
-  // The next four also ask that the packet be no later fragment and hold the whole header.
+  // All that look into the transport header also ask that the packet be no later fragment; the next
+  // four, that it hold the whole header.
   case tcp(TCPMatch)
   case udp(UDPMatch)
   case sctp(SCTPMatch)
@@ -252,29 +253,27 @@ package struct BridgePortMatch: Equatable, Sendable {
   }
 }
 
-/// `-m set`: membership in an ipset, told by its index as the kernel keeps it.
+/// `-m set` without conditions on counters: membership in an ipset, told by its index as the kernel
+/// keeps it.
 package struct SetMatch: Equatable, Sendable {
   package var index: UInt16
   /// What each dimension of the set is looked up with: true the source, false the destination.
   package var dimensions: [Bool]
   package var negated: Bool
-  /// A fingerprint of the conditions on the element's counters; 0 when there are none.
-  package var counters: UInt64
   /// `IPSET_FLAG_*`.
   package var flags: UInt32
 
   package init(
-    index: UInt16, dimensions: [Bool], negated: Bool, counters: UInt64, flags: UInt32
+    index: UInt16, dimensions: [Bool], negated: Bool, flags: UInt32
   ) {
     self.index = index
     self.dimensions = dimensions
     self.negated = negated
-    self.counters = counters
     self.flags = flags
   }
 }
 
-/// `-m conntrack`, `-m state`, `ct state`.
+/// `-m state`, `ct state`, and `-m conntrack` where it looks at state, status and direction only.
 package struct ConntrackMatch: Equatable, Sendable {
   /// `XT_CONNTRACK_*`: which conditions there are, and which of them are inverted.
   package var conditions: UInt16
@@ -282,8 +281,6 @@ package struct ConntrackMatch: Equatable, Sendable {
   package var states: States
   /// `IPS_*` bits.
   package var status: UInt16
-  /// A fingerprint of the other conditions (original and reply addresses and ports, expiry).
-  package var rest: UInt64
 
   /// `XT_CONNTRACK_STATE_*`, which are also nftables' bits of `ct state`.
   package struct States: OptionSet, Sendable {
@@ -301,17 +298,13 @@ package struct ConntrackMatch: Equatable, Sendable {
   package static let state: UInt16 = 1
   package static let status: UInt16 = 1 << 6
   package static let direction: UInt16 = 1 << 12
+  /// Set by `-m state` in place of `-m conntrack`; no condition.
+  package static let alias: UInt16 = 1 << 13
 
-  /// Whether anything but the connection's state, status and direction is looked at.
-  package var looksAtMore: Bool {
-    conditions & ~(Self.state | Self.status | Self.direction | 1 << 13) != 0
-  }
-
-  package init(conditions: UInt16, inverted: UInt16, states: States, status: UInt16, rest: UInt64) {
+  package init(conditions: UInt16, inverted: UInt16, states: States, status: UInt16) {
     self.conditions = conditions
     self.inverted = inverted
     self.states = states
     self.status = status
-    self.rest = rest
   }
 }

@@ -79,7 +79,7 @@ extension BaseChain {
       case NFTA_HOOK_HOOKNUM: number = field.big32 ?? .max
       case NFTA_HOOK_PRIORITY: priority = field.big32.map(Int32.init(bitPattern:)) ?? 0
       case NFTA_HOOK_DEV: devices = [field.string]
-      case NFTA_HOOK_DEVS: devices = field.nested.map(device)
+      case NFTA_HOOK_DEVS: devices = field.nested.map(device).sorted()
       default: break
       }
     }
@@ -276,7 +276,7 @@ extension Flowtable {
           case NFTA_FLOWTABLE_HOOK_NUM: flowtable.hook = hook.big32 ?? 0
           case NFTA_FLOWTABLE_HOOK_PRIORITY:
             flowtable.priority = hook.big32.map(Int32.init(bitPattern:)) ?? 0
-          case NFTA_FLOWTABLE_HOOK_DEVS: flowtable.devices = hook.nested.map(device)
+          case NFTA_FLOWTABLE_HOOK_DEVS: flowtable.devices = hook.nested.map(device).sorted()
           default: break
           }
         }

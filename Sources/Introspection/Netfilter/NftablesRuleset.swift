@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CNetlink
 import Netlink
 
 /// The tables of nftables while their parts come in, message by message.
@@ -7,8 +8,25 @@ package struct NftablesRuleset {
   private var tableIndex: [TableKey: Int] = [:]
   private var chainIndex: [[String: Int]] = []
   private var keyLengths: [[String: Int]] = []
+  private var tableHandles: [UInt64?] = []
+  /// The sets whose elements are part of the rules.
+  private(set) var anonymousSets: [AnonymousSet] = []
   /// Where the last rule went: rules come chain by chain.
   private var last: (key: TableKey, chain: String, at: (Int, Int))?
+
+  /// Where an anonymous set is.
+  struct AnonymousSet {
+    var table: Int
+    var set: Int
+    /// Told apart by handles, which the kernel uses once in a namespace and in a table. `nil` where
+    /// its elements may read otherwise later, as a verdict map's when a chain is renamed.
+    var lasting: Lasting?
+
+    struct Lasting: Hashable {
+      var table: UInt64
+      var set: UInt64
+    }
+  }
 
   /// What became of a message. A part whose table or chain is not known was made after these were
   /// read.
@@ -24,6 +42,8 @@ package struct NftablesRuleset {
     tables.append(table)
     chainIndex.append([:])
     keyLengths.append([:])
+    let handle = Int(NFTA_TABLE_HANDLE.rawValue)
+    tableHandles.append(Attributes(payload, after: 4).first(handle)?.big64)
     return .yes
   }
 
@@ -39,6 +59,16 @@ package struct NftablesRuleset {
     guard let (table, set) = NamedSet.parse(payload) else { return .malformed }
     guard let at = index(payload, table) else { return .ownerMissing }
     keyLengths[at][set.name] = Int(set.keyLength)
+    if set.flags.contains(.anonymous) {
+      var anonymous = AnonymousSet(table: at, set: tables[at].sets.count, lasting: nil)
+      let handle = Attributes(payload, after: 4).first(Int(NFTA_SET_HANDLE.rawValue))?.big64
+      if let handle, let table = tableHandles[at], set.flags.contains(.constant),
+        set.flags.isDisjoint(with: [.map, .objectMap])
+      {
+        anonymous.lasting = .init(table: table, set: handle)
+      }
+      anonymousSets.append(anonymous)
+    }
     tables[at].sets.append(set)
     return .yes
   }
@@ -73,15 +103,6 @@ package struct NftablesRuleset {
     guard let at = last?.at else { return .ownerMissing }
     tables[at.0].chains[at.1].rules.append(rule)
     return .yes
-  }
-
-  /// Table and set of each anonymous set: their elements are part of the rules.
-  package var anonymousSets: [(table: Int, set: Int)] {
-    tables.indices.flatMap { table in
-      tables[table].sets.indices
-        .filter { tables[table].sets[$0].flags.contains(.anonymous) }
-        .map { (table, $0) }
-    }
   }
 
   /// The tables, each with the tool that made it.

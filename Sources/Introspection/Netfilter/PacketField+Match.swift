@@ -122,7 +122,7 @@ extension PacketField {
       return .conntrack(
         ConntrackMatch(
           conditions: condition, inverted: negated ? 0 : condition,
-          states: .init(rawValue: state ? bits : 0), status: state ? 0 : bits, rest: 0))
+          states: .init(rawValue: state ? bits : 0), status: state ? 0 : bits))
     default: return nil
     }
   }

@@ -56,7 +56,9 @@ extension Rule {
     }
     transport(proto, inverted)
     if flags & 1 != 0 { matches.append(.fragment(negated: inverted & 0x20 != 0)) }
-    if flags & ~3 != 0 || inverted & 0x84 != 0 { unknownHeader(flags, inverted) }
+    // Inverting a condition that is not there makes a rule that never matches.
+    let strange = inverted & 0x20 != 0 && flags & 1 == 0
+    if flags & ~3 != 0 || inverted & 0x84 != 0 || strange { unknownHeader(flags, inverted) }
     return true
   }
 

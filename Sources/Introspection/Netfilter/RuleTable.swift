@@ -82,7 +82,8 @@ package struct BaseChain: Equatable, Sendable {
   package var type: String
   /// What happens to a packet that falls off the end of the chain.
   package var policy: Verdict
-  /// The devices of a netdev chain, or of an inet one at ingress; a trailing `*` is a wildcard.
+  /// The devices of a netdev chain, or of an inet one at ingress, sorted; a trailing `*` is a
+  /// wildcard.
   package var devices: [String] = []
 
   package init(

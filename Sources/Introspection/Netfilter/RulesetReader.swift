@@ -10,6 +10,7 @@ import Netlink
 /// for, because asking would create it and hook it into the packet path.
 package final class RulesetReader {
   private var socket: NetlinkSocket
+  private var anonymousElements: [NftablesRuleset.AnonymousSet.Lasting: [NamedSet.Element]] = [:]
 
   package init() throws(NetlinkError) {
     // The kernel answers dumps in pieces no larger than what is read, whatever the buffer's size.
@@ -23,18 +24,16 @@ package final class RulesetReader {
 
   /// All tables of nftables, as of one generation. Generation 0 is a kernel without nftables.
   package func readNftables() throws(NetlinkError) -> (generation: UInt32, tables: [RuleTable]) {
-    var attempt = 1
-    while true {
+    for _ in 0..<Self.attempts {
       guard let before = try generation() else { return (0, []) }
       do throws(NetlinkError) {
         let tables = try dumpNftables()
         if try generation() == before { return (before, tables) }
-        if attempt >= Self.attempts { throw .interrupted(what: "reading the nftables ruleset") }
-      } catch .interrupted(let what) where attempt < Self.attempts {
-        _ = what
+      } catch {
+        guard case .interrupted = error else { throw error }
       }
-      attempt += 1
     }
+    throw .interrupted(what: "reading the nftables ruleset \(Self.attempts) times")
   }
 
   /// The number of the last commit to nftables; `nil` where the kernel has none.
@@ -57,16 +56,34 @@ package final class RulesetReader {
     if ruleset.tables.isEmpty { return [] }
     try dump(NFT_MSG_GETCHAIN, "chains") { ruleset.addChain($0) }
     try dump(NFT_MSG_GETSET, "sets") { ruleset.addSet($0) }
-    try dump(NFT_MSG_GETOBJ, "objects") { ruleset.addObject($0) }
-    try dump(NFT_MSG_GETFLOWTABLE, "flowtables") { ruleset.addFlowtable($0) }
-    for (table, set) in ruleset.anonymousSets {
-      let key = ruleset.tables[table]
-      let name = key.sets[set].name
-      ruleset.tables[table].sets[set].elements = try elements(
-        of: name, table: key.name, family: key.family)
-    }
+    try dump(NFT_MSG_GETOBJ, "objects", optional: true) { ruleset.addObject($0) }
+    try dump(NFT_MSG_GETFLOWTABLE, "flowtables", optional: true) { ruleset.addFlowtable($0) }
+    try addElements(to: &ruleset)
     try dump(NFT_MSG_GETRULE, "rules") { ruleset.addRule($0) }
     return ruleset.finished
+  }
+
+  /// Asks for the elements of each anonymous set. The kernel finds a set by walking all of a table's,
+  /// so that thousands of them take seconds; those that cannot have changed are not asked for again.
+  private func addElements(to ruleset: inout NftablesRuleset) throws(NetlinkError) {
+    var kept: [NftablesRuleset.AnonymousSet.Lasting: [NamedSet.Element]] = [:]
+    for anonymous in ruleset.anonymousSets {
+      let (table, set) = (anonymous.table, anonymous.set)
+      if let lasting = anonymous.lasting, let elements = anonymousElements[lasting] {
+        ruleset.tables[table].sets[set].elements = elements
+        kept[lasting] = elements
+        continue
+      }
+      let elements = try elements(
+        of: ruleset.tables[table].sets[set].name, table: ruleset.tables[table].name,
+        family: ruleset.tables[table].family)
+      ruleset.tables[table].sets[set].elements = elements
+      if let lasting = anonymous.lasting {
+        kept[lasting] = elements
+        anonymousElements[lasting] = elements  // at hand if this attempt is interrupted
+      }
+    }
+    anonymousElements = kept
   }
 
   /// The elements of a set, in the order of their keys.
@@ -91,8 +108,10 @@ package final class RulesetReader {
     return elements
   }
 
+  /// - Parameter optional: whether older kernels have no such things.
   private func dump(
-    _ type: nf_tables_msg_types, _ what: String, _ add: (Bytes) -> NftablesRuleset.Added
+    _ type: nf_tables_msg_types, _ what: String, optional: Bool = false,
+    _ add: (Bytes) -> NftablesRuleset.Added
   ) throws(NetlinkError) {
     let what = "reading the nftables \(what)"
     do throws(NetlinkError) {

@@ -18,7 +18,7 @@ import Testing
   }
 
   @Test(arguments: [
-    (["sta"], "status stats"), ([""], FpctlTests.commands.sorted().joined(separator: " ")),
+    (["sta"], "state status stats"), ([""], FpctlTests.commands.sorted().joined(separator: " ")),
     (["graph", "--format", "s"], "svg"), (["graph", "--format", "=", "d"], "dot"),
     (["graph", "l"], "lo"), (["why", "--in", "l"], "lo"), (["--socket", "/x", "wai"], "wait"),
     (["--socket", "=", "/x", "gra"], "graph"), (["why", "--dp"], "--dport"),

@@ -70,6 +70,7 @@ private func serveGraph(_ request: Request, _ reply: Reply) {
     reply.refuse(Refusal(.internal, "the end"))
   case .stats: reply.refuse(Refusal(.usage, "no such counters"))
   case .why: reply.finish(.object(request.arguments))
+  case .state: reply.finish(["links": [["name": "eth0", "up": true]], "conntrack": nil])
   }
 }
 
@@ -103,9 +104,13 @@ private func serveGraph(_ request: Request, _ reply: Reply) {
         == "fpctl: no interface \"eht0\" in fpd's network namespace; did you mean 'eth0'?\n")
   }
 
-  @Test func showsStatusAndConfig() throws {
+  @Test func showsStatusStateAndConfig() throws {
     #expect(try ask("status").out.hasPrefix("fpd \(Control.version)  converged  generation 42\n"))
     #expect(try ask("status", "--json").out.contains(#""state":"converged""#))
+    #expect(try ask("state").out.contains("name eth0"))
+    #expect(
+      try ask("state", "--json").out
+        == #"{"links":[{"name":"eth0","up":true}],"conntrack":null}"# + "\n")
     #expect(try ask("config").out == "KEY        VALUE  SOURCE\nlog_level  info   default\n")
   }
 

@@ -51,3 +51,26 @@ test_nothingIsLeftAfterTheEnd() {
   ((before == after)) || fail "$before programs before, $after after"
   [[ ! -e $LAB/fpd.sock ]] || fail 'the socket is still there'
 }
+
+# The kernel tells the types of a module only while it is loaded: fpd must see what a module does that
+# came after fpd.
+test_rulesOfModulesLoadedLaterAreSeen() {
+  local module
+  for module in iptable_filter iptable_nat ip_tables ip6_tables x_tables nf_tables nf_nat; do
+    modprobe -r "$module" 2>/dev/null || true
+  done
+  if [[ -e /sys/module/x_tables ]]; then fail "x_tables is in use: $(lsmod | grep x_tables)"; fi
+  start_fpd
+  router
+  cable eth0 10.0.0.1/24
+  expect '.interfaces.eth0.graph | has("router") and (has("filter") | not)'
+  iptables-legacy -A FORWARD -s 192.0.2.0/24 -j DROP
+  expect '.interfaces.eth0.graph.filter.conf | .rules == 1 and .backends == ["iptables-legacy"]'
+  iptables-legacy -A FORWARD -s 192.0.2.1 -j DROP
+  expect '.interfaces.eth0.graph.filter.conf.rules == 2'
+  iptables-legacy -t nat -A POSTROUTING -o eth0 -j MASQUERADE
+  expect "$(reason eth0 nat)"
+  iptables-legacy -t nat -F
+  iptables-nft -A FORWARD -s 198.51.100.0/24 -j DROP
+  expect '.interfaces.eth0.graph.filter.conf.rules == 3'
+}

@@ -136,12 +136,6 @@ test_tunnelsAreSeen() {
   expect "$(reason gre9 not-ethernet gre)"
 }
 
-test_netkitIsSeen() {
-  ip link add nk0 type netkit 2>/dev/null || skip 'this kernel or this ip has no netkit'
-  start_fpd
-  expect "$(reason nk0 device-kind netkit)"
-}
-
 test_renamedLinkKeepsItsIndex() {
   start_fpd
   cable eth0
