@@ -16,6 +16,7 @@ package struct NetfilterHook: Equatable, Sendable {
     case defragmentation
     case bridgeNetfilter
     case synproxy
+    case apparmor
     case bpf
     case other(String)
   }
@@ -59,6 +60,8 @@ extension NetfilterHook.Owner {
       self = .bridgeNetfilter
     } else if function.contains("synproxy") {
       self = .synproxy
+    } else if function.hasPrefix("apparmor_") {
+      self = .apparmor
     } else if function == "nf_hook_run_bpf" {
       self = .bpf
     } else {
@@ -76,6 +79,7 @@ extension NetfilterHook.Owner {
     case .defragmentation: "defragmentation"
     case .bridgeNetfilter: "br_netfilter"
     case .synproxy: "synproxy"
+    case .apparmor: "apparmor"
     case .bpf: "bpf"
     case .other(let function): function
     }

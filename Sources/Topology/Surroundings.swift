@@ -120,6 +120,9 @@ struct Firewall {
     case (.ipv4, .nftables), (.ipv4, .xtables), (.ipv4, .defragmentation),
       (.ipv4, .bridgeNetfilter):
       break
+    // apparmor_ip_postroute() judges packets by the socket that sent them; a forwarded one has none
+    // and is accepted.
+    case (.ipv4, .apparmor): break
     case (.ipv4, let owner):
       if !strangers.contains(owner.text) { strangers.append(owner.text) }
     case (.bridge, .bridgeNetfilter): bridgeNetfilter = true

@@ -18,7 +18,7 @@ func start() -> Int32 {
   do throws(UsageError) {
     switch try DaemonInvocation(words, version: version) {
     case .show(let text):
-      print(text)
+      print(text, terminator: "")
       return 0
     case .run(let given): options = given
     }

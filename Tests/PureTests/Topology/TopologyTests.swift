@@ -166,6 +166,9 @@ import Topology
         table: "", chain: ""),
       NetfilterHook(
         family: .ipv4, point: .input, priority: 0, function: "ip_vs_in_hook", table: "", chain: ""),
+      NetfilterHook(
+        family: .ipv4, point: .postrouting, priority: 225, function: "apparmor_ip_postroute",
+        table: "", chain: ""),
     ]
     let slow = try #require(Topology.derive(state)["eth1"]?.slowPath)
     #expect(slow == [SlowPath(reason: .netfilterHook, scope: .packets, detail: "ip_vs_forward_icmp")])
