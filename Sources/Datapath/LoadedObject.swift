@@ -9,7 +9,8 @@ package struct LoadedObject: ~Copyable {
   package init(_ bytes: [UInt8], name: String) throws(DatapathError) {
     fpd_bpf_keep_log()
     _ = fpd_bpf_take_log()
-    guard let opened = bytes.withUnsafeBytes({ fpd_bpf_open($0.baseAddress, $0.count, name) }) else {
+    guard let opened = bytes.withUnsafeBytes({ fpd_bpf_open($0.baseAddress, $0.count, name) })
+    else {
       throw Self.failure("opening the object \(name)")
     }
     if bpf_object__load(opened) != 0 {

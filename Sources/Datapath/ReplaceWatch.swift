@@ -44,7 +44,8 @@ package final class ReplaceWatch {
     let event = fpd_tracepoint_open(id)
     guard event >= 0 else { throw DatapathError(attempt, String(cString: strerror(errno))) }
     // The link owns the descriptor from here on.
-    guard let link = bpf_program__attach_perf_event(try object.program("fpd_setsockopt_\(side)"), event)
+    guard
+      let link = bpf_program__attach_perf_event(try object.program("fpd_setsockopt_\(side)"), event)
     else {
       let answer = String(cString: strerror(errno))
       close(event)

@@ -145,6 +145,7 @@ private final class Listener {
 /// load of ten thousand rules is one message instead of ten thousand.
 private let onlyGenerations: [sock_filter] = [
   load16(4),
-  jump(ifEqual: bigEndian(UInt16(NFNL_SUBSYS_NFTABLES) << 8 | UInt16(NFT_MSG_NEWGEN.rawValue)), 0, 1),
+  jump(
+    ifEqual: bigEndian(UInt16(NFNL_SUBSYS_NFTABLES) << 8 | UInt16(NFT_MSG_NEWGEN.rawValue)), 0, 1),
   accept, reject,
 ]

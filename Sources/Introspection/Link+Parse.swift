@@ -5,7 +5,8 @@ import Netlink
 extension Link {
   /// Reads an RTM_NEWLINK message's payload; `nil` when it is cut short or nameless.
   package static func parse(_ payload: Bytes) -> Link? {
-    guard let hardware = payload.load(2, as: UInt16.self), let index = payload.load(4, as: Int32.self),
+    guard let hardware = payload.load(2, as: UInt16.self),
+      let index = payload.load(4, as: Int32.self),
       let flags = payload.load(8, as: UInt32.self), payload.count >= 16
     else { return nil }
     var link = Link()
@@ -66,7 +67,9 @@ extension Link {
       }
     }
     if found.isEmpty, single != 0 {
-      found = [.init(mode: mode == 2 ? .generic : mode == 3 ? .offloaded : .native, program: single)]
+      found = [
+        .init(mode: mode == 2 ? .generic : mode == 3 ? .offloaded : .native, program: single)
+      ]
     }
     xdp = found
   }

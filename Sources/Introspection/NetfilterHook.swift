@@ -50,8 +50,10 @@ extension NetfilterHook.Owner {
       self = .xtables(table: table)
     } else if function.contains("conntrack_defrag") || function.hasPrefix("ipv6_defrag") {
       self = .defragmentation
-    } else if function.contains("conntrack") || function == "nf_confirm" || function == "ipv4_confirm"
-      || function == "nf_ct_bridge_pre" || function == "ipv6_confirm" || function.contains("ct_bridge")
+    } else if function.contains("conntrack") || function == "nf_confirm"
+      || function == "ipv4_confirm"
+      || function == "nf_ct_bridge_pre" || function == "ipv6_confirm"
+      || function.contains("ct_bridge")
     {
       self = .conntrack
     } else if function.hasPrefix("nf_nat_") {

@@ -46,7 +46,8 @@ package struct PolicyRule: Equatable, Sendable {
     case FRA_IP_PROTO: selectors.append("ipproto")
     case FRA_SPORT_RANGE: selectors.append("sport")
     case FRA_DPORT_RANGE: selectors.append("dport")
-    case FRA_SUPPRESS_PREFIXLEN: if attribute.i32 != -1 { selectors.append("suppress_prefixlength") }
+    case FRA_SUPPRESS_PREFIXLEN:
+      if attribute.i32 != -1 { selectors.append("suppress_prefixlength") }
     default: break
     }
   }

@@ -46,7 +46,8 @@ enum RouteFilter {
       program += [load8(header + 4), jump(ifAtLeast: 253, 1, 0), accept]
     }
     for (attribute, kind) in [
-      (RTA_MULTIPATH, RouteKinds.multipath), (RTA_ENCAP, .encapsulated), (RTA_NH_ID, .nexthopObject),
+      (RTA_MULTIPATH, RouteKinds.multipath), (RTA_ENCAP, .encapsulated),
+      (RTA_NH_ID, .nexthopObject),
     ] {
       program += [
         set(UInt32(attributes)), setX(attribute.rawValue), findAttribute,
@@ -62,7 +63,8 @@ enum RouteFilter {
 let accept = sock_filter(code: 0x06, jt: 0, jf: 0, k: 0xffff_ffff)
 let reject = sock_filter(code: 0x06, jt: 0, jf: 0, k: 0)
 /// A becomes the offset of the attribute of type X in the attributes from offset A, or 0.
-private let findAttribute = sock_filter(code: 0x30, jt: 0, jf: 0, k: UInt32(bitPattern: -0x1000 + 12))
+private let findAttribute = sock_filter(
+  code: 0x30, jt: 0, jf: 0, k: UInt32(bitPattern: -0x1000 + 12))
 
 func load8(_ offset: Int) -> sock_filter {
   sock_filter(code: 0x30, jt: 0, jf: 0, k: UInt32(offset))

@@ -106,7 +106,9 @@ public struct Request {
   /// Fills in what is known only when the request is sent.
   mutating func seal(sequence: UInt32, flags: Int32) {
     put(UInt32(bytes.count), at: 0)
-    put((bytes.withBytes { $0.load(6, as: UInt16.self) } ?? 0) | UInt16(truncatingIfNeeded: flags), at: 6)
+    put(
+      (bytes.withBytes { $0.load(6, as: UInt16.self) } ?? 0) | UInt16(truncatingIfNeeded: flags),
+      at: 6)
     put(sequence, at: 8)
   }
 }

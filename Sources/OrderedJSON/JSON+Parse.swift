@@ -32,7 +32,9 @@ extension JSON {
     }
 
     mutating func skipSpace() {
-      while let byte = peek, byte == 0x20 || byte == 0x0a || byte == 0x0d || byte == 0x09 { at += 1 }
+      while let byte = peek, byte == 0x20 || byte == 0x0a || byte == 0x0d || byte == 0x09 {
+        at += 1
+      }
     }
 
     mutating func take(_ byte: Character) -> Bool {

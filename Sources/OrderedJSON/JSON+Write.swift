@@ -20,7 +20,8 @@ extension JSON {
       case .double(let value): put(value.isFinite ? String(value) : "null")
       case .string(let value): quote(value)
       case .array(let elements):
-        list(elements, "[", "]", depth) { writer, element in writer.write(element, depth: depth + 1) }
+        list(elements, "[", "]", depth) { writer, element in writer.write(element, depth: depth + 1)
+        }
       case .object(let object):
         list(object.members, "{", "}", depth) { writer, member in
           writer.quote(member.key)

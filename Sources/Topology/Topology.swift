@@ -107,7 +107,9 @@ struct Derivation {
     if view.netfilterIngress > 0 { stop(.netfilterIngress) }
     if view.taps > 0 { stop(.packetTap, "\(view.taps)") }
     let handler = String(view.receiveHandler.prefix { $0 != " " })
-    if !["", "br_handle_frame"].contains(handler), link.slaveKind.isEmpty || link.slaveKind == "bridge" {
+    if !["", "br_handle_frame"].contains(handler),
+      link.slaveKind.isEmpty || link.slaveKind == "bridge"
+    {
       stop(.receiveHandler, handler)
     }
   }

@@ -18,7 +18,10 @@ extension Kernel {
       // Announced changes are followed as ever, the others by reading again.
       for (command, path, wanted) in [
         ("ip link add later type bridge", "interfaces.later.ifindex", nil as JSON?),
-        ("iptables-legacy -A FORWARD -s 10.9.9.9 -j DROP", "interfaces.p1.graph.filter.conf.rules", 1),
+        (
+          "iptables-legacy -A FORWARD -s 10.9.9.9 -j DROP", "interfaces.p1.graph.filter.conf.rules",
+          1
+        ),
         (
           "sysctl -qw net.ipv4.conf.p1.accept_local=1",
           "interfaces.p1.graph.router.conf.accept_local", true

@@ -21,6 +21,8 @@ enum {
 	TAPS_MAX = 64,
 	INDEX_BUCKETS = 256, /* NETDEV_HASHENTRIES */
 	BUCKET_DEPTH_MAX = 1 << 12,
+	/* __LINK_STATE_START, _PRESENT, _NOCARRIER, _DORMANT and _TESTING of enum netdev_state_t */
+	LINK_STATES = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5,
 };
 
 enum { FAMILY_IPV4 = 2, FAMILY_ARP = 3, FAMILY_BRIDGE = 7, FAMILY_IPV6 = 10 };
@@ -106,6 +108,7 @@ struct from_kernel in_device {
 };
 struct from_kernel net_device {
 	s32 ifindex;
+	u64 state;
 	struct list_head dev_list;
 	struct hlist_node index_hlist;
 	struct in_device *ip_ptr;
@@ -373,6 +376,8 @@ static long identity_device(u32 index, struct device_walk *walk)
 		(void *)walk->at -
 		__builtin_preserve_field_info(((struct net_device *)0)->dev_list, 0);
 	u64 hash = mix(walk->devices_hash, kernel_get(device->ifindex));
+	/* The carrier: link-watch may take a second to announce that it is gone. */
+	hash = mix(hash, kernel_get(device->state) & LINK_STATES);
 	for (int mode = 0; mode < VIEW_XDP_MODES; mode++) {
 		hash = mix(hash, (u64)kernel_get(device->xdp_state[mode].prog));
 		hash = mix(hash, (u64)kernel_get(device->xdp_state[mode].link));

@@ -105,6 +105,7 @@ extension RuleTable {
 extension NetfilterHook {
   static func legacy(_ point: Point) -> NetfilterHook {
     NetfilterHook(
-      family: .ipv4, point: point, priority: 0, function: "ipt_do_table", table: "filter", chain: "")
+      family: .ipv4, point: point, priority: 0, function: "ipt_do_table", table: "filter", chain: ""
+    )
   }
 }

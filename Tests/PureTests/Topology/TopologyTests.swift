@@ -171,7 +171,8 @@ import Topology
         table: "", chain: ""),
     ]
     let slow = try #require(Topology.derive(state)["eth1"]?.slowPath)
-    #expect(slow == [SlowPath(reason: .netfilterHook, scope: .packets, detail: "ip_vs_forward_icmp")])
+    #expect(
+      slow == [SlowPath(reason: .netfilterHook, scope: .packets, detail: "ip_vs_forward_icmp")])
   }
 
   @Test func preferenceDecidesTheHook() throws {
@@ -186,7 +187,8 @@ import Topology
   }
 
   @Test func reversePathFilterIsTheGreaterOfAllAndDevice() throws {
-    for (all, own, expected) in [(0, 0, "off"), (1, 0, "strict"), (0, 2, "loose"), (2, 1, "loose")] {
+    for (all, own, expected) in [(0, 0, "off"), (1, 0, "strict"), (0, 2, "loose"), (2, 1, "loose")]
+    {
       var state = NetworkState.router()
       state.sysctls.all.rpFilter = UInt8(all)
       state.edit("eth1") { $0.settings.rpFilter = UInt8(own) }
