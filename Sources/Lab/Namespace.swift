@@ -76,10 +76,11 @@ public final class Namespace: Sendable {
   public func attempt(
     _ arguments: [String], input: String? = nil, timeout: Duration = .seconds(30)
   ) throws -> Completed {
-    // brctl works through /sys/class/net, where it would find the bridges of the machine itself.
+    // brctl works through /sys/class/net, where it would find the bridges of the machine itself; ip and
+    // tc mount a bpffs below /sys when they load an object, and leave it there.
     try Command.run(
       arguments, namespace: path, input: input, timeout: timeout,
-      ownSys: arguments.first == "brctl")
+      ownSys: arguments.first == "brctl" || arguments.contains("obj"))
   }
 
   /// Runs a tool inside; throws with all it said when it fails.

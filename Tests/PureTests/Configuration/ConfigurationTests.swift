@@ -70,6 +70,7 @@ private func parse(_ text: String) throws(ConfigurationError) -> Configuration {
 
   @Test func theCommandLineWinsOverTheFile() throws {
     let directory = try TemporaryDirectory()
+    defer { withExtendedLifetime(directory) {} }  // not only until its last use
     let file = directory.path + "/c.yaml"
     try Self.full.write(toFile: file, atomically: false, encoding: .utf8)
     var options = DaemonOptions()
@@ -92,6 +93,7 @@ private func parse(_ text: String) throws(ConfigurationError) -> Configuration {
 
   @Test func refusesWhatIsNoTextFile() throws {
     let directory = try TemporaryDirectory()
+    defer { withExtendedLifetime(directory) {} }  // not only until its last use
     var options = DaemonOptions()
     options.config = directory.path
     #expect(throws: ConfigurationError.self) { try Configuration.load(options) }

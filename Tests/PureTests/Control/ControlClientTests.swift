@@ -43,6 +43,7 @@ import Testing
 
   @Test func saysHowToStartADaemonThatIsNotThere() throws {
     let directory = try TemporaryDirectory()
+    defer { withExtendedLifetime(directory) {} }  // not only until its last use
     let path = directory.path + "/fpd.sock"
     do {
       _ = try ControlClient(path: path)

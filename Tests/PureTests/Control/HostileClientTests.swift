@@ -103,7 +103,7 @@ import Testing
 
   @Test func clientsThatVanishAtAnyPointLeaveNothingBehind() throws {
     let bench = try SocketBench()
-    bench.handler = { request, reply in
+    bench.handler = { [unowned bench] request, reply in
       if request.command == .wait { bench.open.append(reply) } else { reply.finish("x") }
     }
     for round in 0..<200 {

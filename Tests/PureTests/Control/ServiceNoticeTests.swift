@@ -34,6 +34,7 @@ private final class NotifySocket {
   @Test(arguments: [true, false])
   func tellsTheManagerWhatHappens(isAbstract: Bool) throws {
     let directory = try TemporaryDirectory()
+    defer { withExtendedLifetime(directory) {} }  // not only until its last use
     let name = (isAbstract ? "@fpd-test-" : "") + directory.path + "/notify"
     let manager = NotifySocket(name)
     let notice = ServiceNotice { $0 == "NOTIFY_SOCKET" ? name : nil }

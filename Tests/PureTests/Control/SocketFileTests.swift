@@ -14,6 +14,7 @@ private func mode(_ path: String) -> mode_t? {
 @Suite struct SocketFileTests {
   @Test func makesItsDirectoryAndASocketForRootAndItsGroup() throws {
     let directory = try TemporaryDirectory()
+    defer { withExtendedLifetime(directory) {} }  // not only until its last use
     let path = directory.path + "/a/b/fpd.sock"
     let server = try ControlServer(path: path)
     #expect(mode(directory.path + "/a/b") == S_IFDIR | 0o755)
@@ -25,6 +26,7 @@ private func mode(_ path: String) -> mode_t? {
 
   @Test func removesTheSocketWithTheServer() throws {
     let directory = try TemporaryDirectory()
+    defer { withExtendedLifetime(directory) {} }  // not only until its last use
     let path = directory.path + "/fpd.sock"
     do { _ = try ControlServer(path: path) }
     #expect(mode(path) == nil)
@@ -32,6 +34,7 @@ private func mode(_ path: String) -> mode_t? {
 
   @Test func leavesASocketAloneThatAnotherPutInItsPlace() throws {
     let directory = try TemporaryDirectory()
+    defer { withExtendedLifetime(directory) {} }  // not only until its last use
     let path = directory.path + "/fpd.sock"
     let first = try ControlServer(path: path)
     unlink(path)
@@ -53,6 +56,7 @@ private func mode(_ path: String) -> mode_t? {
 
   @Test func takesOverASocketWhoseOwnerWasKilled() throws {
     let directory = try TemporaryDirectory()
+    defer { withExtendedLifetime(directory) {} }  // not only until its last use
     let path = directory.path + "/fpd.sock"
     let stale = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
     var address = sockaddr_un()
@@ -72,6 +76,7 @@ private func mode(_ path: String) -> mode_t? {
 
   @Test func neverRemovesWhatIsNoSocket() throws {
     let directory = try TemporaryDirectory()
+    defer { withExtendedLifetime(directory) {} }  // not only until its last use
     let path = directory.path + "/precious"
     try "data".write(toFile: path, atomically: false, encoding: .utf8)
     let error = #expect(throws: ControlError.self) { try ControlServer(path: path) }
@@ -87,6 +92,7 @@ private func mode(_ path: String) -> mode_t? {
 
   @Test func refusesAGroupThatDoesNotExist() throws {
     let directory = try TemporaryDirectory()
+    defer { withExtendedLifetime(directory) {} }  // not only until its last use
     let error = #expect(throws: ControlError.self) {
       try ControlServer(path: directory.path + "/s", readers: "no-such-group-here")
     }
@@ -95,6 +101,7 @@ private func mode(_ path: String) -> mode_t? {
 
   @Test func oneOfManyThatStartTogetherWins() async throws {
     let directory = try TemporaryDirectory()
+    defer { withExtendedLifetime(directory) {} }  // not only until its last use
     let path = directory.path + "/fpd.sock"
     for _ in 0..<20 {
       let winners = await withTaskGroup(of: Bool.self) { group in
