@@ -47,8 +47,16 @@ package final class SysctlReader {
 
   deinit { for file in files where file >= 0 { close(file) } }
 
-  /// Whether any setting differs from what `read` last returned.
-  package func hasChanged() -> Bool { values() != last }
+  /// Of `names`, from here on: settings that belong to no device, so that neither netconf nor a look at
+  /// the devices' settings tells of them.
+  private static let beyondDevices = 10
+
+  /// Whether a setting differs from what `read` last returned; all are looked at, or only those that
+  /// belong to no device.
+  package func hasChanged(all: Bool) -> Bool {
+    let first = all ? 0 : Self.beyondDevices
+    return last.isEmpty || (first..<Self.names.count).contains { value($0) != last[$0] }
+  }
 
   package func read() -> Sysctls {
     last = values()

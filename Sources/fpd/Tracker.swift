@@ -15,8 +15,10 @@ final class Tracker {
   /// How often the identities that nobody announces are compared, unless that would cost too much.
   private static let pollInterval = Duration.milliseconds(40)
   private static let pollShare = 250
-  /// The list of ipsets is asked for by netlink, which costs more: with every so many comparisons.
+  /// What costs more to ask for, the list of ipsets and sysctls that are files, comes with every so many
+  /// comparisons.
   private static let setsEvery = 4
+  private static let sysctlsEvery = 2
   /// Where identities cannot be read, what they would tell is read whole, this often.
   private static let blindInterval = Duration.milliseconds(500)
   /// A survey of the routes may take one part in this many of a processor's time.
@@ -127,7 +129,7 @@ final class Tracker {
   private func poll() {
     let start = ContinuousClock.now
     polls += 1
-    compare(sets: polls % Self.setsEvery == 0)
+    compare(sysctls: polls % Self.sysctlsEvery == 0, sets: polls % Self.setsEvery == 0)
     startSurveyIfDue()
     let cost = ContinuousClock.now - start
     pollTimer?.due =
@@ -136,8 +138,8 @@ final class Tracker {
       : start + max(Self.pollInterval, cost * Self.pollShare)
   }
 
-  private func compare(sets: Bool = true) {
-    if sysctls.hasChanged() { mark([.sysctls, .links]) }
+  private func compare(sysctls: Bool = true, sets: Bool = true) {
+    if sysctls, self.sysctls.hasChanged(all: live == nil) { mark([.sysctls, .links]) }
     if sets, let now = try? reader.setsIdentity(), now != setsIdentity { mark(.sets) }
     guard let live else {
       mark([.links, .xtables, .ipsec, .routes])
