@@ -26,23 +26,39 @@ extension Kernel {
       let bed = try Testbed.hostRouterHost()
       let router = try bed["router"]
       try router.run("iptables-legacy -A FORWARD -s 10.9.9.9 -j DROP")
-      let before = try Self.configuration(of: router)
+      let before = try Self.settledConfiguration(of: router)
       let fpd = try Fpd(in: router)
       try fpd.wait()
       #expect(try fpd.stop() == 0)
-      #expect(try Self.configuration(of: router) == before)
+      let after = try Self.configuration(of: router)
+      #expect(after == before, "\(after.difference(from: before))")
       #expect(access(fpd.socket, F_OK) != 0)
       let left = try Residue.find().filter { $0.hasPrefix("BPF") || $0.hasPrefix("pin") }
       #expect(left == [])
       #expect(try bed["left"].ping("10.0.2.2") == 63)
     }
 
+    /// The configuration once links and addresses have stopped coming up by themselves.
+    private static func settledConfiguration(of namespace: Namespace) throws -> [String] {
+      var last: [String] = []
+      let isSettled = try eventually {
+        let now = try configuration(of: namespace)
+        let isMoving = now.contains { line in
+          ["tentative", "LOWERLAYERDOWN", "state DOWN"].contains { line.contains($0) }
+        }
+        defer { last = now }
+        return !isMoving && now == last
+      }
+      #expect(isSettled)
+      return last
+    }
+
     /// Everything a person could see of a namespace's configuration.
-    private static func configuration(of namespace: Namespace) throws -> String {
+    private static func configuration(of namespace: Namespace) throws -> [String] {
       try [
         "ip -d link", "ip addr", "ip rule", "tc qdisc", "nft list ruleset", "iptables-legacy -S",
       ]
-      .map { try namespace.run($0).output }.joined(separator: "\n")
+      .flatMap { try namespace.run($0).output.split(separator: "\n").map(String.init) }
     }
 
     @Test func killedDaemonIsFollowedByAnother() throws {
