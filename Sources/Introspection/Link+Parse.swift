@@ -183,7 +183,8 @@ extension BridgeSettings {
       case IFLA_BR_BRIDGE_ID: settings.id = attribute.big64 ?? 0
       case IFLA_BR_MULTI_BOOLOPT:
         // struct br_boolopt_multi: values, then which of them are known
-        settings.multipleSpanningTree = (attribute.payload.load(0, as: UInt32.self) ?? 0) & 2 != 0
+        let options = attribute.payload.load(0, as: UInt32.self) ?? 0
+        settings.multipleSpanningTree = options & 1 << 2 != 0  // BR_BOOLOPT_MST_ENABLE
       default: break
       }
     }

@@ -48,6 +48,25 @@ import Testing
     #expect(settings.groupForwardMask == 8)
   }
 
+  @Test(arguments: [(2, false), (4, true), (5, true)] as [(UInt32, Bool)])
+  func multicastPerVLANIsNotTakenForSpanningTreesPerVLAN(_ options: UInt32, _ wanted: Bool) throws {
+    let link = try #require(
+      Link.parse(
+        message: Self.link("br0", 3) { request in
+          request.nest(IFLA_LINKINFO) { info in
+            info.attribute(IFLA_INFO_KIND, "bridge")
+            info.nest(IFLA_INFO_DATA) {
+              $0.attribute(IFLA_BR_MULTI_BOOLOPT, UInt64(0xf) << 32 | UInt64(options))
+            }
+          }
+        }))
+    guard case .bridge(let settings) = link.kind else {
+      Issue.record("not a bridge: \(link.kind)")
+      return
+    }
+    #expect(settings.multipleSpanningTree == wanted)
+  }
+
   @Test func readsDeviceSettingsByTheirKernelNumbers() throws {
     var conf = [Int32](repeating: 0, count: 33)
     for number in [1, 6, 23, 24, 26] { conf[number - 1] = 1 }
