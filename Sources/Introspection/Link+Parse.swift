@@ -226,6 +226,8 @@ extension PortVLAN {
     guard let index = payload.load(4, as: Int32.self), payload.count >= 16,
       let specification = Attributes(payload, after: 16).first(IFLA_AF_SPEC)
     else { return nil }
+    // A network card with a switch of its own answers a second time, for itself (BRIDGE_FLAGS_SELF).
+    if (specification.nested.first(IFLA_BRIDGE_FLAGS)?.u16 ?? 0) & 2 != 0 { return nil }
     var vlans: [PortVLAN] = []
     var opened: UInt16?
     for attribute in specification.nested where attribute.type == IFLA_BRIDGE_VLAN_INFO {

@@ -126,6 +126,17 @@ import Testing
       ])
   }
 
+  /// ndo_dflt_bridge_getlink() of a card with virtual functions, after the bridge's own answer.
+  @Test func whatACardSaysOfItsOwnSwitchIsNoPortsVLANs() {
+    let message = Self.link("p1", 7) { request in
+      request.nest(IFLA_AF_SPEC) { list in
+        list.attribute(IFLA_BRIDGE_FLAGS, UInt16(2))
+        list.attribute(IFLA_BRIDGE_MODE, UInt16(0))
+      }
+    }
+    #expect(message.withBytes { PortVLAN.parse($0) } == nil)
+  }
+
   /// The payload of an RTM_NEWLINK.
   static func link(_ name: String, _ index: Int32, _ body: (inout Request) -> Void = { _ in })
     -> [UInt8]
