@@ -159,7 +159,9 @@ package final class KernelReader {
     request.append(header)
     do {
       try socket.dump("reading tc filters", request) { message in
-        if let filter = TrafficFilter.parse(message.payload, side: side), filter.handle != 0 {
+        if var filter = TrafficFilter.parse(message.payload, side: side), filter.handle != 0 {
+          // Filters of a block that devices share name no device.
+          filter.link = link
           filters.append(filter)
         }
       }

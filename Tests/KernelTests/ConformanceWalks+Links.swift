@@ -112,6 +112,22 @@ extension ConformanceWalks {
         "clsact goes with its filters", ["tc qdisc del dev p1 clsact"],
         ["interfaces.p1.slow_path == []"]),
       Step(
+        "a block of filters that two devices share",
+        [
+          "tc qdisc add dev p1 ingress_block 7 egress_block 8 clsact",
+          "tc qdisc add dev p2 ingress_block 7 clsact",
+          "tc filter add block 7 protocol ip prio 1 u32 match ip dst 10.9.9.9/32 action drop",
+          "tc filter add block 8 protocol ip prio 1 u32 match ip dst 10.9.9.9/32 action drop",
+        ],
+        [
+          "interfaces.p1.slow_path has foreign-tc-ingress",
+          "interfaces.p1.slow_path has foreign-tc-egress",
+          "interfaces.p2.slow_path has foreign-tc-ingress",
+        ]),
+      Step(
+        "no shared block", ["tc qdisc del dev p1 clsact", "tc qdisc del dev p2 clsact"],
+        ["interfaces.p1.slow_path == []", "interfaces.p2.slow_path == []"]),
+      Step(
         "somebody's generic XDP", ["ip link set dev p1 xdpgeneric obj $XDP sec xdp"],
         ["interfaces.p1.slow_path has foreign-xdp", #"interfaces.p1.hook == "none""#]),
       Step(
