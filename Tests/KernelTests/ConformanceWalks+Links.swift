@@ -92,6 +92,19 @@ extension ConformanceWalks {
         changesNothing: true),
       Step(
         "no shaper", ["tc qdisc del dev p2 root"], ["interfaces.p2.slow_path lacks egress-qdisc"]),
+      Step(
+        "a link with a shaper",
+        [
+          "ip link add v0 index 700 type veth peer name v1", "ip link set v1 up",
+          "ip link set v0 up", "tc qdisc add dev v0 root tbf rate 10mbit burst 32k latency 50ms",
+        ], ["interfaces.v0.slow_path has egress-qdisc"]),
+      Step(
+        "another link of its number",
+        [
+          "ip link del v0", "ip link add w0 index 700 type veth peer name w1", "ip link set w1 up",
+          "ip link set w0 up",
+        ], ["interfaces.v0 absent", "interfaces.w0.slow_path lacks egress-qdisc"]),
+      Step("and none", ["ip link del w0"], ["interfaces.w0 absent"]),
       Step("clsact", ["tc qdisc add dev p1 clsact"], changesNothing: true),
       Step(
         "a filter at ingress",
