@@ -92,6 +92,25 @@ extension Kernel {
       #expect(try fpd.stop() == 0)
     }
 
+    @Test func hooksAreSeenHoweverManyStandAtOnePoint() throws {
+      let bed = try Testbed.hostRouterHost()
+      let router = try bed["router"]
+      let chains = (0..<100).map {
+        "add chain ip many c\($0) { type filter hook forward priority \($0); }\n"
+      }
+      try router.nft("add table ip many\n" + chains.joined())
+      let fpd = try Fpd(in: router)
+      func forward() throws -> Int {
+        let hooks = try fpd.connect().ask("state")["hooks"]?.array ?? []
+        return hooks.count { $0["point"] == "forward" && $0["family"] == "ipv4" }
+      }
+      #expect(try forward() == 100)
+      try router.nft("add chain ip many last { type filter hook forward priority 1000; }\n")
+      try fpd.wait()
+      #expect(try forward() == 101)
+      #expect(try fpd.stop() == 0)
+    }
+
     /// A tap is a socket, not a command: it comes and goes with its process.
     @Test func packetTapIsSeenWhileItIsOpen() throws {
       let bed = try Testbed.hostRouterHost()
