@@ -127,5 +127,20 @@ extension Kernel {
       #expect(try eventually { try tapped.problem(in: fpd.graph()) != nil })
       #expect(try fpd.stop() == 0)
     }
+
+    @Test func tapOnAllDevicesIsSeenOnEachOfThem() throws {
+      let bed = try Testbed.hostRouterHost()
+      let router = try bed["router"]
+      let fpd = try Fpd(in: router)
+      let tapped = try ["p1", "p2"].map { try Expectation("interfaces.\($0).slow_path has packet-tap") }
+      for expectation in tapped { #expect(try expectation.problem(in: fpd.graph()) != nil) }
+      let tap = try router.start(["tcpdump", "-n", "-i", "any", "-w", "/dev/null"])
+      #expect(
+        try eventually { try tapped.allSatisfy { try $0.problem(in: fpd.graph()) == nil } },
+        "\(tap.output)")
+      tap.close()
+      #expect(try eventually { try tapped.allSatisfy { try $0.problem(in: fpd.graph()) != nil } })
+      #expect(try fpd.stop() == 0)
+    }
   }
 }

@@ -590,7 +590,7 @@ SEC("syscall") int fpd_devices(void *context)
 	(void)context;
 	struct net *net = current_net();
 	bpf_loop(VIEW_DEVICES_MAX, record_device, &net, 0);
-	area.namespace_taps = 0;
+	area.namespace_taps = VIEW_TAPS_UNKNOWN;
 	if (core_exists(net->ptype_all))
 		area.namespace_taps = taps_on(&net->ptype_all).count;
 	return 0;
