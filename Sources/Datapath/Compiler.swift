@@ -8,9 +8,13 @@ package struct Compiler: Sendable {
   package let timeLimit: Duration
   private static let flags = ["-target", "bpf", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-c"]
 
-  /// The compiler at `configured`, else the first `clang` on PATH; `nil` when there is none.
+  /// The compiler `configured`, a path or a name to be looked up on PATH, else the first `clang` there;
+  /// `nil` when there is none.
   package init?(configured: String?, timeLimit: Duration = .seconds(20)) {
-    guard let found = configured ?? Self.search() else { return nil }
+    let named = configured ?? "clang"
+    guard let found = named.contains("/") ? named : Self.search(named) ?? configured else {
+      return nil
+    }
     path = found
     self.timeLimit = timeLimit
   }
@@ -22,9 +26,9 @@ package struct Compiler: Sendable {
     return "\(path) \(status.st_size) \(status.st_mtim.tv_sec) \(Self.flags.joined(separator: " "))"
   }
 
-  private static func search() -> String? {
+  private static func search(_ name: String) -> String? {
     let places = getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin:/bin"
-    return places.split(separator: ":").map { "\($0)/clang" }.first { access($0, X_OK) == 0 }
+    return places.split(separator: ":").map { "\($0)/\(name)" }.first { access($0, X_OK) == 0 }
   }
 
   /// Compiles one file into an object, in a scratch directory of its own.

@@ -67,6 +67,14 @@ import Testing
     }
   }
 
+  @Test func aCompilerGivenByNameIsLookedUpOnThePath() throws {
+    let compiler = try #require(Compiler(configured: "false"))
+    #expect(compiler.path.hasSuffix("/false") && compiler.path.hasPrefix("/"))
+    // It is started, and fails by itself.
+    #expect { _ = try compiler.compile("/dev/null") } throws: { "\($0)".contains("clang failed") }
+    #expect(Compiler(configured: "no-such-clang")?.path == "no-such-clang")
+  }
+
   @Test func aCompilerThatIsNotThereIsNamed() throws {
     let compiler = try #require(Compiler(configured: "/nonexistent/clang"))
     #expect { _ = try compiler.compile("/dev/null") } throws: {
