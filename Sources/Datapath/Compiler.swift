@@ -95,11 +95,20 @@ package struct Compiler: Sendable {
   }
 }
 
-/// The whole of a file, `nil` when it cannot be read.
-package func readFile(_ path: String) -> [UInt8]? {
-  let file = open(path, O_RDONLY | O_CLOEXEC)
+/// The whole of a file, `nil` when it cannot be read or, with `onlyOurs`, when somebody else than our
+/// user or root could have written it.
+package func readFile(_ path: String, onlyOurs: Bool = false) -> [UInt8]? {
+  // Non-blocking, or a FIFO would hold fpd up for ever.
+  let only = onlyOurs ? O_NOFOLLOW | O_NONBLOCK : 0
+  let file = open(path, O_RDONLY | O_CLOEXEC | only)
   guard file >= 0 else { return nil }
   defer { close(file) }
+  if onlyOurs {
+    var status = stat()
+    guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
+      [0, geteuid()].contains(status.st_uid), status.st_mode & 0o022 == 0
+    else { return nil }
+  }
   var bytes: [UInt8] = []
   var piece = [UInt8](repeating: 0, count: 1 << 14)
   while true {
