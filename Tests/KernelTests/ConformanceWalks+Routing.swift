@@ -111,6 +111,14 @@ extension ConformanceWalks {
         "no IPsec policy", ["ip xfrm policy flush"],
         ["interfaces.p1.slow_path lacks ipsec-policies"]),
       Step(
+        "what no IPsec policy is for is dropped", ["ip xfrm policy setdefault fwd block"],
+        ["interfaces.p1.slow_path has ipsec-policies"],
+        provided: "ip xfrm policy getdefault"),
+      Step(
+        "and is not", ["ip xfrm policy setdefault fwd accept"],
+        ["interfaces.p1.slow_path lacks ipsec-policies"],
+        provided: "ip xfrm policy getdefault"),
+      Step(
         "the addresses go", ["ip addr flush dev p1", "ip addr flush dev p2"],
         ["interfaces.p1.graph nodes", "interfaces.p1.slow_path has no-routes"]),
     ])
