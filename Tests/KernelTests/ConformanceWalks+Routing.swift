@@ -86,6 +86,15 @@ extension ConformanceWalks {
         "table 100 is emptied", ["ip route flush table 100"],
         [#"interfaces.p1.graph.router.conf.routes == ["plain"]"#]),
       Step(
+        "table main is not looked into", ["ip rule del pref 32766"],
+        [
+          "interfaces.p1.graph.router.conf.policy_rules == true",
+          "interfaces.p1.slow_path has policy-rules",
+        ]),
+      Step(
+        "and is again", ["ip rule add pref 32766 table main"],
+        ["interfaces.p1.slow_path lacks policy-rules"]),
+      Step(
         "the default rules in another order",
         ["ip rule del pref 0", "ip rule add pref 100 table local"],
         ["interfaces.p1.graph.router.conf.policy_rules == true"]),

@@ -211,6 +211,38 @@ extension Link {
   }
 }
 
+@Suite struct PolicyRuleTests {
+  private func rule(_ priority: Int, _ table: Int, _ family: IPFamily = .ipv4) -> PolicyRule {
+    var rule = PolicyRule(family: family, table: UInt32(table), action: 1)
+    rule.priority = UInt32(priority)
+    return rule
+  }
+
+  @Test func rulesThatANamespaceStartsWithMayBeMissing() {
+    let all = [rule(0, 255), rule(32766, 254), rule(32767, 253)]
+    #expect(PolicyRule.missing(.ipv4, of: all) == 0)
+    #expect(PolicyRule.missing(.ipv4, of: all.dropLast()) == 0)
+    #expect(PolicyRule.missing(.ipv4, of: [all[0]]) == 1)
+    #expect(PolicyRule.missing(.ipv4, of: [all[2], rule(0, 255, .ipv6)]) == 2)
+    #expect(PolicyRule.missing(.ipv4, of: []) == 0)
+  }
+
+  @Test(arguments: [(FRA_FWMASK, "fwmark"), (FRA_SUPPRESS_IFGROUP, "suppress_ifgroup"), (90, "attribute 90")])
+  func whateverElseARuleAsksOfAPacketMakesItNoDefault(_ type: Int, _ selector: String) throws {
+    var request = Request(type: UInt16(RTM_NEWRULE))
+    request.append(fib_rule_hdr())
+    request.attribute(FRA_PRIORITY, UInt32(32766))
+    request.attribute(FRA_TABLE, UInt32(254))
+    request.attribute(FRA_PROTOCOL, UInt8(2))
+    request.attribute(type, UInt32(5))
+    var payload = Array(request.bytes.dropFirst(16))
+    (payload[0], payload[7]) = (2, 1)
+    let parsed = try #require(payload.withBytes { PolicyRule.parse($0) })
+    #expect(parsed.selectors == [selector])
+    #expect(!parsed.isDefault)
+  }
+}
+
 @Suite struct NetfilterHookTests {
   @Test(arguments: [
     ("nft_do_chain_inet", NetfilterHook.Owner.nftables(table: "t", chain: "c")),
