@@ -155,7 +155,8 @@ final class Tracker {
 
   private func parts(changedTo now: KernelIdentity) -> Parts {
     var parts: Parts = []
-    if now.hooks != identity.hooks { parts.formUnion([.hooks, .devices]) }
+    // A table of nftables that belongs to a process goes with it, without a word and a new generation.
+    if now.hooks != identity.hooks { parts.formUnion([.hooks, .devices, .nftables]) }
     if now.xtables != identity.xtables { parts.formUnion([.xtables, .hooks]) }
     if now.nftables != identity.nftables { parts.formUnion([.nftables, .hooks, .devices]) }
     if now.devices != identity.devices { parts.formUnion([.devices, .links]) }

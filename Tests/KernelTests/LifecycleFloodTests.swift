@@ -111,6 +111,26 @@ extension Kernel {
       #expect(try fpd.stop() == 0)
     }
 
+    /// The kernel announces neither that it goes nor counts a generation.
+    @Test func tableThatBelongsToAProcessGoesWithIt() throws {
+      let bed = try Testbed.hostRouterHost()
+      let router = try bed["router"]
+      let fpd = try Fpd(in: router)
+      let owner = try router.start(["nft", "-i"], feed: true)
+      try owner.write(
+        """
+        table ip owned { flags owner; chain c { type filter hook forward priority 0; \
+        ip saddr 10.9.9.9 drop; }; }
+
+        """)
+      let filtered = try Expectation("interfaces.p1.graph nodes filter router")
+      #expect(try eventually { try filtered.problem(in: fpd.graph()) == nil }, "\(owner.output)")
+      owner.close()
+      let plain = try Expectation("interfaces.p1.graph nodes router")
+      #expect(try eventually { try plain.problem(in: fpd.graph()) == nil })
+      #expect(try fpd.stop() == 0)
+    }
+
     /// A tap is a socket, not a command: it comes and goes with its process.
     @Test func packetTapIsSeenWhileItIsOpen() throws {
       let bed = try Testbed.hostRouterHost()
