@@ -81,7 +81,11 @@ final class Tracker {
     for descriptor in feed.descriptors {
       try loop.watch(descriptor) { [unowned self] in hear() }
     }
-    try loop.watch(routes.descriptor) { [unowned self] in surveyMore() }
+    try loop.watch(routes.descriptor) { [unowned self] in
+      surveyMore()
+      // Also when nothing is new: a survey that takes long is no longer waited for.
+      settle()
+    }
     dirty = .all
     refresh()
   }
