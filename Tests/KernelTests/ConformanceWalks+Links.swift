@@ -129,8 +129,8 @@ extension ConformanceWalks {
         [
           "tc qdisc add dev p1 ingress_block 7 egress_block 8 clsact",
           "tc qdisc add dev p2 ingress_block 7 clsact",
-          "tc filter add block 7 protocol ip prio 1 u32 match ip dst 10.9.9.9/32 action drop",
-          "tc filter add block 8 protocol ip prio 1 u32 match ip dst 10.9.9.9/32 action drop",
+          "tc filter add block 7 protocol ip prio 1 u32 match ip dst 10.9.9.9/32 flowid 1:1",
+          "tc filter add block 8 protocol ip prio 1 u32 match ip dst 10.9.9.9/32 flowid 1:1",
         ],
         [
           "interfaces.p1.slow_path has foreign-tc-ingress",

@@ -152,7 +152,9 @@ extension Kernel {
       let bed = try Testbed.hostRouterHost()
       let router = try bed["router"]
       let fpd = try Fpd(in: router)
-      let tapped = try ["p1", "p2"].map { try Expectation("interfaces.\($0).slow_path has packet-tap") }
+      let tapped = try ["p1", "p2"].map {
+        try Expectation("interfaces.\($0).slow_path has packet-tap")
+      }
       for expectation in tapped { #expect(try expectation.problem(in: fpd.graph()) != nil) }
       let tap = try router.start(["tcpdump", "-n", "-i", "any", "-w", "/dev/null"])
       #expect(

@@ -54,8 +54,8 @@ struct view_device {
 
 struct view_area {
 	struct view_identity identity;
-	unsigned int hooks_count;   /* VIEW_HOOKS_MAX: there may be more */
-	unsigned int devices_count; /* in: how many of `devices` are asked for */
+	unsigned int hooks_count;    /* VIEW_HOOKS_MAX: there may be more */
+	unsigned int devices_count;  /* in: how many of `devices` are asked for */
 	unsigned int namespace_taps; /* those on all devices */
 	unsigned int spare;
 	/* scratch: the stack of a BPF program is 512 bytes */

@@ -227,7 +227,9 @@ extension Link {
     #expect(PolicyRule.missing(.ipv4, of: []) == 0)
   }
 
-  @Test(arguments: [(FRA_FWMASK, "fwmark"), (FRA_SUPPRESS_IFGROUP, "suppress_ifgroup"), (90, "attribute 90")])
+  @Test(arguments: [
+    (FRA_FWMASK, "fwmark"), (FRA_SUPPRESS_IFGROUP, "suppress_ifgroup"), (90, "attribute 90"),
+  ])
   func whateverElseARuleAsksOfAPacketMakesItNoDefault(_ type: Int, _ selector: String) throws {
     var request = Request(type: UInt16(RTM_NEWRULE))
     request.append(fib_rule_hdr())
