@@ -72,7 +72,9 @@ let package = Package(
       resources: [.copy("Fixtures")], swiftSettings: strict),
     .testTarget(
       name: "KernelTests",
-      dependencies: ["Lab", "Introspection", "Datapath", "Control", "OrderedJSON"],
+      dependencies: [
+        "Lab", "Netlink", "CNetlink", "Introspection", "Datapath", "Control", "OrderedJSON",
+      ],
       swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

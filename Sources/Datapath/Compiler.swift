@@ -8,9 +8,13 @@ package struct Compiler: Sendable {
   package let timeLimit: Duration
   private static let flags = ["-target", "bpf", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-c"]
 
-  /// The compiler at `configured`, else the first `clang` on PATH; `nil` when there is none.
+  /// The compiler `configured`, a path or a name to be looked up on PATH, else the first `clang` there;
+  /// `nil` when there is none.
   package init?(configured: String?, timeLimit: Duration = .seconds(20)) {
-    guard let found = configured ?? Self.search() else { return nil }
+    let named = configured ?? "clang"
+    guard let found = named.contains("/") ? named : Self.search(named) ?? configured else {
+      return nil
+    }
     path = found
     self.timeLimit = timeLimit
   }
@@ -22,9 +26,9 @@ package struct Compiler: Sendable {
     return "\(path) \(status.st_size) \(status.st_mtim.tv_sec) \(Self.flags.joined(separator: " "))"
   }
 
-  private static func search() -> String? {
+  private static func search(_ name: String) -> String? {
     let places = getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin:/bin"
-    return places.split(separator: ":").map { "\($0)/clang" }.first { access($0, X_OK) == 0 }
+    return places.split(separator: ":").map { "\($0)/\(name)" }.first { access($0, X_OK) == 0 }
   }
 
   /// Compiles one file into an object, in a scratch directory of its own.
@@ -91,11 +95,20 @@ package struct Compiler: Sendable {
   }
 }
 
-/// The whole of a file, `nil` when it cannot be read.
-package func readFile(_ path: String) -> [UInt8]? {
-  let file = open(path, O_RDONLY | O_CLOEXEC)
+/// The whole of a file, `nil` when it cannot be read or, with `onlyOurs`, when somebody else than our
+/// user or root could have written it.
+package func readFile(_ path: String, onlyOurs: Bool = false) -> [UInt8]? {
+  // Non-blocking, or a FIFO would hold fpd up for ever.
+  let only = onlyOurs ? O_NOFOLLOW | O_NONBLOCK : 0
+  let file = open(path, O_RDONLY | O_CLOEXEC | only)
   guard file >= 0 else { return nil }
   defer { close(file) }
+  if onlyOurs {
+    var status = stat()
+    guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
+      [0, geteuid()].contains(status.st_uid), status.st_mode & 0o022 == 0
+    else { return nil }
+  }
   var bytes: [UInt8] = []
   var piece = [UInt8](repeating: 0, count: 1 << 14)
   while true {

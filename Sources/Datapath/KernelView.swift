@@ -83,6 +83,13 @@ package final class KernelView {
     return found
   }
 
+  /// Taps on all devices as `devices` last found them; `nil` where this kernel does not tell them apart
+  /// by namespace (before 6.16).
+  package var namespaceTaps: UInt32? {
+    let taps = area.pointee.namespace_taps
+    return taps == VIEW_TAPS_UNKNOWN ? nil : taps
+  }
+
   private func run(_ program: Int32, _ name: String) throws(DatapathError) {
     if fpd_bpf_run(program) != 0 {
       throw DatapathError("running the program \(name)", String(cString: strerror(errno)))

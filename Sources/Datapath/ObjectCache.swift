@@ -3,7 +3,8 @@ import Glibc
 
 /// Compiled objects by what they were compiled from. Each file carries its whole key and a checksum,
 /// so that neither a colliding name nor a torn write can ever yield a wrong object; several daemons may
-/// share a directory, since files only ever appear whole, by rename.
+/// share a directory, since files only ever appear whole, by rename. What is loaded into the kernel is
+/// only taken from a file that nobody but its own user, or root, can have written.
 package struct ObjectCache: Sendable {
   private let directory: String
   private static let magic = Array("fpd-object-1\n".utf8)
@@ -11,7 +12,7 @@ package struct ObjectCache: Sendable {
   package init(directory: String) { self.directory = directory }
 
   package func load(_ key: [UInt8]) -> [UInt8]? {
-    guard let file = readFile(path(key)) else { return nil }
+    guard let file = readFile(path(key), onlyOurs: true) else { return nil }
     return Self.unpack(file, key)
   }
 
@@ -20,6 +21,7 @@ package struct ObjectCache: Sendable {
     mkdir(directory, 0o755)
     let path = path(key)
     let scratch = "\(path).\(getpid())"
+    unlink(scratch)  // left behind by one of the same number, or put there by somebody
     guard write(Self.pack(object, key), to: scratch) else {
       let answer = String(cString: strerror(errno))
       unlink(scratch)
@@ -73,7 +75,7 @@ package struct ObjectCache: Sendable {
   }
 
   private func write(_ bytes: [UInt8], to path: String) -> Bool {
-    let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
     guard file >= 0 else { return false }
     defer { close(file) }
     var written = 0

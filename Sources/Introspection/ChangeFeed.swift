@@ -80,7 +80,8 @@ package final class ChangeFeed {
 
   private static func part(of message: Message) -> Parts {
     switch Int(message.type) {
-    case RTM_NEWLINK, RTM_DELLINK: [.links, .devices, .routes]
+    // With a link its qdiscs come and go, and nothing more is said of them.
+    case RTM_NEWLINK, RTM_DELLINK: [.links, .devices, .routes, .trafficControl]
     case RTM_NEWADDR, RTM_DELADDR: [.addresses, .routes]
     case RTM_NEWRULE, RTM_DELRULE: [.policyRules, .routes]
     case RTM_NEWROUTE, RTM_DELROUTE: []  // the kinds are noted as they arrive

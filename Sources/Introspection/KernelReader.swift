@@ -159,7 +159,9 @@ package final class KernelReader {
     request.append(header)
     do {
       try socket.dump("reading tc filters", request) { message in
-        if let filter = TrafficFilter.parse(message.payload, side: side), filter.handle != 0 {
+        if var filter = TrafficFilter.parse(message.payload, side: side), filter.handle != 0 {
+          // Filters of a block that devices share name no device.
+          filter.link = link
           filters.append(filter)
         }
       }
@@ -174,7 +176,26 @@ package final class KernelReader {
   // MARK: - IPsec
 
   private func ipsecPolicies() throws(NetlinkError) -> Bool {
-    do { return try anyIPsecPolicy() } catch .refused(_, EPROTONOSUPPORT, _) { return false }
+    do {
+      if try anyIPsecPolicy() { return true }
+      return try blocksWithoutIPsecPolicy()
+    } catch .refused(_, EPROTONOSUPPORT, _) { return false }
+  }
+
+  /// Whether packets that no policy is for are dropped (`ip xfrm policy setdefault`).
+  private func blocksWithoutIPsecPolicy() throws(NetlinkError) -> Bool {
+    var socket = try NetlinkSocket(NETLINK_XFRM)
+    var request = Request(type: UInt16(FPD_XFRM_MSG_GETDEFAULT))
+    request.append(zeros: FPD_XFRM_DEFAULT_SIZE)
+    var blocks = false
+    do {
+      try socket.ask("reading the default of IPsec policies", request) {
+        (message) throws(NetlinkError) in
+        let block = UInt8(FPD_XFRM_BLOCK)
+        blocks = message.payload[1] == block || message.payload[2] == block
+      }
+    } catch .refused(_, EINVAL, _) { return false }  // before Linux 5.15 there is no such thing
+    return blocks
   }
 
   /// Whether there is any policy: one datagram of the dump tells, the rest is not read.

@@ -183,7 +183,8 @@ extension BridgeSettings {
       case IFLA_BR_BRIDGE_ID: settings.id = attribute.big64 ?? 0
       case IFLA_BR_MULTI_BOOLOPT:
         // struct br_boolopt_multi: values, then which of them are known
-        settings.multipleSpanningTree = (attribute.payload.load(0, as: UInt32.self) ?? 0) & 2 != 0
+        let options = attribute.payload.load(0, as: UInt32.self) ?? 0
+        settings.multipleSpanningTree = options & 1 << 2 != 0  // BR_BOOLOPT_MST_ENABLE
       default: break
       }
     }
@@ -225,6 +226,8 @@ extension PortVLAN {
     guard let index = payload.load(4, as: Int32.self), payload.count >= 16,
       let specification = Attributes(payload, after: 16).first(IFLA_AF_SPEC)
     else { return nil }
+    // A network card with a switch of its own answers a second time, for itself (BRIDGE_FLAGS_SELF).
+    if (specification.nested.first(IFLA_BRIDGE_FLAGS)?.u16 ?? 0) & 2 != 0 { return nil }
     var vlans: [PortVLAN] = []
     var opened: UInt16?
     for attribute in specification.nested where attribute.type == IFLA_BRIDGE_VLAN_INFO {

@@ -48,8 +48,20 @@ package struct PolicyRule: Equatable, Sendable {
     case FRA_DPORT_RANGE: selectors.append("dport")
     case FRA_SUPPRESS_PREFIXLEN:
       if attribute.i32 != -1 { selectors.append("suppress_prefixlength") }
-    default: break
+    case FRA_FWMASK where !selectors.contains("fwmark"): selectors.append("fwmark")
+    case FRA_FWMASK, FRA_DST, FRA_SRC, FRA_GOTO, FRA_FLOW, FRA_PAD, FRA_PROTOCOL: break
+    case FRA_SUPPRESS_IFGROUP: selectors.append("suppress_ifgroup")
+    // What a newer kernel asks of a packet.
+    default: selectors.append("attribute \(attribute.type)")
     }
+  }
+
+  /// How many of the two that forwarding is nothing unusual with, local and main, are missing of a
+  /// family; none where there are no rules at all, as on a kernel without policy routing.
+  package static func missing(_ family: IPFamily, of rules: [PolicyRule]) -> Int {
+    let own = rules.filter { $0.family == family }
+    if own.isEmpty { return 0 }
+    return [255, 254].count { table in !own.contains { $0.isDefault && $0.table == table } }
   }
 
   /// Whether it is one of the three every namespace starts with (0: local, 32766: main, 32767: default).

@@ -94,19 +94,23 @@ public struct NetlinkSocket: ~Copyable {
   ) throws(NetlinkError) {
     let sequence = try send(what, request, flags: NLM_F_REQUEST | NLM_F_DUMP)
     var interrupted = false
+    // What `body` throws waits for the end of the dump: until then the kernel begins no other (EBUSY).
+    var failure: NetlinkError?
     while true {
       let datagram = try receive(what)
       for message in Messages(datagram) where message.sequence == sequence {
         if message.flags & UInt16(NLM_F_DUMP_INTR) != 0 { interrupted = true }
         switch Int32(message.type) {
         case NLMSG_DONE:
+          if let failure { throw failure }
           if let code = message.payload.load(0, as: Int32.self), code < 0 {
             throw .refused(what: what, code: 0 &- code, hint: "")
           }
           if interrupted { throw .interrupted(what: what) }
           return
         case NLMSG_ERROR: try check(what, message)
-        default: try body(message)
+        case _ where failure != nil: break
+        default: do throws(NetlinkError) { try body(message) } catch { failure = error }
         }
       }
     }

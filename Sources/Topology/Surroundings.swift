@@ -12,6 +12,7 @@ struct Surroundings {
   private let filters: [Int32: [TrafficFilter]]
   private let views: [Int32: DeviceView]
   private let routedBridges: [Link]
+  /// Policy rules that are not those every namespace starts with, or are missing of these.
   let customRules: Int
 
   init(_ state: NetworkState) {
@@ -32,7 +33,9 @@ struct Surroundings {
       guard case .bridge = link.kind else { return false }
       return link.up && addressed.contains(link.index)
     }
-    customRules = state.policyRules.count { $0.family == .ipv4 && !$0.isDefault }
+    customRules =
+      state.policyRules.count { $0.family == .ipv4 && !$0.isDefault }
+      + PolicyRule.missing(.ipv4, of: state.policyRules)
   }
 
   func link(_ index: Int32?) -> Link? {

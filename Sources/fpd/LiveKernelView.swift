@@ -15,6 +15,9 @@ final class LiveKernelView: LiveView {
     identity.xtables = read.xtables
     identity.nftables = read.nftables
     identity.devices = read.devices
+    if view.namespaceTaps == nil {
+      identity.devices = identity.devices &* 31 &+ UInt64(PacketSockets.tapsOnAllDevices())
+    }
     identity.deviceSettings = read.device_conf
     identity.routes = read.routes
     identity.policies = read.policies
@@ -33,13 +36,15 @@ final class LiveKernelView: LiveView {
   }
 
   func devices(_ links: [Int32]) throws -> [DeviceView] {
-    try view.devices(links).map { device in
+    let devices = try view.devices(links)
+    let everywhere = view.namespaceTaps ?? PacketSockets.tapsOnAllDevices()
+    return devices.map { device in
       var view = DeviceView(link: device.index)
       view.tcxIngress = device.record.tcx_ingress
       view.tcxEgress = device.record.tcx_egress
       view.netfilterIngress = device.record.nf_ingress
       view.netfilterEgress = device.record.nf_egress
-      view.taps = device.record.taps
+      view.taps = device.record.taps &+ everywhere
       view.receiveHandler = device.receiveHandler
       return view
     }

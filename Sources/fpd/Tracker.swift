@@ -81,7 +81,11 @@ final class Tracker {
     for descriptor in feed.descriptors {
       try loop.watch(descriptor) { [unowned self] in hear() }
     }
-    try loop.watch(routes.descriptor) { [unowned self] in surveyMore() }
+    try loop.watch(routes.descriptor) { [unowned self] in
+      surveyMore()
+      // Also when nothing is new: a survey that takes long is no longer waited for.
+      settle()
+    }
     dirty = .all
     refresh()
   }
@@ -155,7 +159,8 @@ final class Tracker {
 
   private func parts(changedTo now: KernelIdentity) -> Parts {
     var parts: Parts = []
-    if now.hooks != identity.hooks { parts.formUnion([.hooks, .devices]) }
+    // A table of nftables that belongs to a process goes with it, without a word and a new generation.
+    if now.hooks != identity.hooks { parts.formUnion([.hooks, .devices, .nftables]) }
     if now.xtables != identity.xtables { parts.formUnion([.xtables, .hooks]) }
     if now.nftables != identity.nftables { parts.formUnion([.nftables, .hooks, .devices]) }
     if now.devices != identity.devices { parts.formUnion([.devices, .links]) }

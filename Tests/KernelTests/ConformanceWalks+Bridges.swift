@@ -30,7 +30,7 @@ extension ConformanceWalks {
         exactly: [
           "p1": #"{"hook":"tc","graph":{"bridge":{"conf":{"bridge":"br0",\#(port),"#
             + #""port_state":"forwarding","learning":true},"next_nf":null}},"slow_path":[]}"#
-        ]),
+        ], patience: Step.linkwatch),
       Step(
         "ip link set master", ["ip link set p2 master br0"],
         [

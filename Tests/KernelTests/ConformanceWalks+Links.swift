@@ -92,6 +92,19 @@ extension ConformanceWalks {
         changesNothing: true),
       Step(
         "no shaper", ["tc qdisc del dev p2 root"], ["interfaces.p2.slow_path lacks egress-qdisc"]),
+      Step(
+        "a link with a shaper",
+        [
+          "ip link add v0 index 700 type veth peer name v1", "ip link set v1 up",
+          "ip link set v0 up", "tc qdisc add dev v0 root tbf rate 10mbit burst 32k latency 50ms",
+        ], ["interfaces.v0.slow_path has egress-qdisc"]),
+      Step(
+        "another link of its number",
+        [
+          "ip link del v0", "ip link add w0 index 700 type veth peer name w1", "ip link set w1 up",
+          "ip link set w0 up",
+        ], ["interfaces.v0 absent", "interfaces.w0.slow_path lacks egress-qdisc"]),
+      Step("and none", ["ip link del w0"], ["interfaces.w0 absent"]),
       Step("clsact", ["tc qdisc add dev p1 clsact"], changesNothing: true),
       Step(
         "a filter at ingress",
@@ -111,6 +124,22 @@ extension ConformanceWalks {
       Step(
         "clsact goes with its filters", ["tc qdisc del dev p1 clsact"],
         ["interfaces.p1.slow_path == []"]),
+      Step(
+        "a block of filters that two devices share",
+        [
+          "tc qdisc add dev p1 ingress_block 7 egress_block 8 clsact",
+          "tc qdisc add dev p2 ingress_block 7 clsact",
+          "tc filter add block 7 protocol ip prio 1 u32 match ip dst 10.9.9.9/32 flowid 1:1",
+          "tc filter add block 8 protocol ip prio 1 u32 match ip dst 10.9.9.9/32 flowid 1:1",
+        ],
+        [
+          "interfaces.p1.slow_path has foreign-tc-ingress",
+          "interfaces.p1.slow_path has foreign-tc-egress",
+          "interfaces.p2.slow_path has foreign-tc-ingress",
+        ]),
+      Step(
+        "no shared block", ["tc qdisc del dev p1 clsact", "tc qdisc del dev p2 clsact"],
+        ["interfaces.p1.slow_path == []", "interfaces.p2.slow_path == []"]),
       Step(
         "somebody's generic XDP", ["ip link set dev p1 xdpgeneric obj $XDP sec xdp"],
         ["interfaces.p1.slow_path has foreign-xdp", #"interfaces.p1.hook == "none""#]),

@@ -86,6 +86,15 @@ extension ConformanceWalks {
         "table 100 is emptied", ["ip route flush table 100"],
         [#"interfaces.p1.graph.router.conf.routes == ["plain"]"#]),
       Step(
+        "table main is not looked into", ["ip rule del pref 32766"],
+        [
+          "interfaces.p1.graph.router.conf.policy_rules == true",
+          "interfaces.p1.slow_path has policy-rules",
+        ]),
+      Step(
+        "and is again", ["ip rule add pref 32766 table main"],
+        ["interfaces.p1.slow_path lacks policy-rules"]),
+      Step(
         "the default rules in another order",
         ["ip rule del pref 0", "ip rule add pref 100 table local"],
         ["interfaces.p1.graph.router.conf.policy_rules == true"]),
@@ -110,6 +119,14 @@ extension ConformanceWalks {
       Step(
         "no IPsec policy", ["ip xfrm policy flush"],
         ["interfaces.p1.slow_path lacks ipsec-policies"]),
+      Step(
+        "what no IPsec policy is for is dropped", ["ip xfrm policy setdefault fwd block"],
+        ["interfaces.p1.slow_path has ipsec-policies"],
+        provided: "ip xfrm policy getdefault"),
+      Step(
+        "and is not", ["ip xfrm policy setdefault fwd accept"],
+        ["interfaces.p1.slow_path lacks ipsec-policies"],
+        provided: "ip xfrm policy getdefault"),
       Step(
         "the addresses go", ["ip addr flush dev p1", "ip addr flush dev p2"],
         ["interfaces.p1.graph nodes", "interfaces.p1.slow_path has no-routes"]),

@@ -92,6 +92,45 @@ extension Kernel {
       #expect(try fpd.stop() == 0)
     }
 
+    @Test func hooksAreSeenHoweverManyStandAtOnePoint() throws {
+      let bed = try Testbed.hostRouterHost()
+      let router = try bed["router"]
+      let chains = (0..<100).map {
+        "add chain ip many c\($0) { type filter hook forward priority \($0); }\n"
+      }
+      try router.nft("add table ip many\n" + chains.joined())
+      let fpd = try Fpd(in: router)
+      func forward() throws -> Int {
+        let hooks = try fpd.connect().ask("state")["hooks"]?.array ?? []
+        return hooks.count { $0["point"] == "forward" && $0["family"] == "ipv4" }
+      }
+      #expect(try forward() == 100)
+      try router.nft("add chain ip many last { type filter hook forward priority 1000; }\n")
+      try fpd.wait()
+      #expect(try forward() == 101)
+      #expect(try fpd.stop() == 0)
+    }
+
+    /// The kernel announces neither that it goes nor counts a generation.
+    @Test func tableThatBelongsToAProcessGoesWithIt() throws {
+      let bed = try Testbed.hostRouterHost()
+      let router = try bed["router"]
+      let fpd = try Fpd(in: router)
+      let owner = try router.start(["nft", "-i"], feed: true)
+      try owner.write(
+        """
+        table ip owned { flags owner; chain c { type filter hook forward priority 0; \
+        ip saddr 10.9.9.9 drop; }; }
+
+        """)
+      let filtered = try Expectation("interfaces.p1.graph nodes filter router")
+      #expect(try eventually { try filtered.problem(in: fpd.graph()) == nil }, "\(owner.output)")
+      owner.close()
+      let plain = try Expectation("interfaces.p1.graph nodes router")
+      #expect(try eventually { try plain.problem(in: fpd.graph()) == nil })
+      #expect(try fpd.stop() == 0)
+    }
+
     /// A tap is a socket, not a command: it comes and goes with its process.
     @Test func packetTapIsSeenWhileItIsOpen() throws {
       let bed = try Testbed.hostRouterHost()
@@ -106,6 +145,23 @@ extension Kernel {
       _ = tap
       tap = nil
       #expect(try eventually { try tapped.problem(in: fpd.graph()) != nil })
+      #expect(try fpd.stop() == 0)
+    }
+
+    @Test func tapOnAllDevicesIsSeenOnEachOfThem() throws {
+      let bed = try Testbed.hostRouterHost()
+      let router = try bed["router"]
+      let fpd = try Fpd(in: router)
+      let tapped = try ["p1", "p2"].map {
+        try Expectation("interfaces.\($0).slow_path has packet-tap")
+      }
+      for expectation in tapped { #expect(try expectation.problem(in: fpd.graph()) != nil) }
+      let tap = try router.start(["tcpdump", "-n", "-i", "any", "-w", "/dev/null"])
+      #expect(
+        try eventually { try tapped.allSatisfy { try $0.problem(in: fpd.graph()) == nil } },
+        "\(tap.output)")
+      tap.close()
+      #expect(try eventually { try tapped.allSatisfy { try $0.problem(in: fpd.graph()) != nil } })
       #expect(try fpd.stop() == 0)
     }
   }

@@ -90,6 +90,24 @@ extension Kernel {
       #expect(other.chain(named: "FORWARD")?.rules[4] != rules[4])
     }
 
+    @Test func chainsBehindAVerdictMapAreReachedWhateverItIsAskedWith() throws {
+      let namespace = try Namespace("reached")
+      try namespace.nft(
+        """
+        table ip t {
+          chain side { counter; meta mark set 5; }
+          chain c {
+            type filter hook forward priority 0;
+            numgen inc mod 2 vmap { 0 : jump side, 1 : accept }
+          }
+        }
+
+        """)
+      let found = try #require(try namespace.nftables().first).forwardedRules()
+      #expect(found.count == 3 && found.unmodelled == 2)
+      #expect(Set(found.unmodelledNames) == ["numgen", "map", "meta"])
+    }
+
     @Test func packetsAreNoChange() throws {
       let namespace = try Namespace("packets")
       for tool in IPTables.allCases {

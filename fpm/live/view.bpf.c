@@ -17,7 +17,7 @@
 
 enum {
 	DEVICES_WALKED_MAX = 1 << 16,
-	ENTRIES_MAX = 64,
+	ENTRIES_MAX = 1024, /* MAX_HOOK_COUNT */
 	TAPS_MAX = 64,
 	INDEX_BUCKETS = 256, /* NETDEV_HASHENTRIES */
 	BUCKET_DEPTH_MAX = 1 << 12,
@@ -590,7 +590,7 @@ SEC("syscall") int fpd_devices(void *context)
 	(void)context;
 	struct net *net = current_net();
 	bpf_loop(VIEW_DEVICES_MAX, record_device, &net, 0);
-	area.namespace_taps = 0;
+	area.namespace_taps = VIEW_TAPS_UNKNOWN;
 	if (core_exists(net->ptype_all))
 		area.namespace_taps = taps_on(&net->ptype_all).count;
 	return 0;

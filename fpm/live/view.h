@@ -14,6 +14,9 @@ enum {
 	VIEW_CONF_WORDS = 16,
 };
 
+/* This kernel keeps the taps on all devices in one list for all namespaces. */
+#define VIEW_TAPS_UNKNOWN 0xffffffffu
+
 /* Numbers that differ when what they stand for differs. */
 struct view_identity {
 	unsigned long long hooks;	/* which functions stand on which hooks, in every family */
@@ -51,9 +54,9 @@ struct view_device {
 
 struct view_area {
 	struct view_identity identity;
-	unsigned int hooks_count;   /* VIEW_HOOKS_MAX: there may be more */
-	unsigned int devices_count; /* in: how many of `devices` are asked for */
-	unsigned int namespace_taps;
+	unsigned int hooks_count;    /* VIEW_HOOKS_MAX: there may be more */
+	unsigned int devices_count;  /* in: how many of `devices` are asked for */
+	unsigned int namespace_taps; /* those on all devices */
 	unsigned int spare;
 	/* scratch: the stack of a BPF program is 512 bytes */
 	char symbol[VIEW_SYMBOL_SIZE];

@@ -36,8 +36,11 @@
 enum {
 	FPD_XFRM_MSG_NEWPOLICY = 0x13,
 	FPD_XFRM_MSG_GETPOLICY = 0x15,
+	FPD_XFRM_MSG_GETDEFAULT = 0x28,
 	FPD_XFRM_GROUP_POLICY = 4,
 	FPD_XFRM_POLICY_ID_SIZE = 64, /* sizeof(struct xfrm_userpolicy_id) */
+	FPD_XFRM_DEFAULT_SIZE = 3,    /* sizeof(struct xfrm_userpolicy_default): in, fwd, out */
+	FPD_XFRM_BLOCK = 1,	      /* XFRM_USERPOLICY_BLOCK */
 };
 
 #endif

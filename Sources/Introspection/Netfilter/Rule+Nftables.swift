@@ -157,6 +157,8 @@ private struct Lowering {
     case .some(let to):
       forget(to, 64)
       matches.append(.unknown(UnknownExtension("map")))
+      // Whatever it is asked with, a verdict map leads on to its chains.
+      if to == .verdict { finish(.verdictMap(lookup)) }
     case nil: matches.append(.unknown(UnknownExtension("lookup")))
     }
   }

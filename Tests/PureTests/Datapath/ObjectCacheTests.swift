@@ -37,6 +37,40 @@ import Testing
     #expect(ObjectCache.unpack(file, Array("source texu".utf8)) == nil)
   }
 
+  @Test func aFileThatOthersCouldHaveWrittenIsNotTaken() throws {
+    try withDirectory { directory in
+      let cache = ObjectCache(directory: directory)
+      try cache.store(object, for: key)
+      let name = try #require(FileManager.default.contentsOfDirectory(atPath: directory).first)
+      let path = "\(directory)/\(name)"
+      #expect(chmod(path, 0o664) == 0)
+      #expect(cache.load(key) == nil)
+      #expect(chmod(path, 0o644) == 0)
+      #expect(cache.load(key) == object)
+      if geteuid() == 0 {
+        #expect(chown(path, 65534, 65534) == 0)
+        #expect(cache.load(key) == nil)
+        #expect(chown(path, 0, 0) == 0)
+      }
+      #expect(rename(path, "\(directory)/elsewhere") == 0)
+      #expect(symlink("\(directory)/elsewhere", path) == 0)
+      #expect(cache.load(key) == nil)
+    }
+  }
+
+  @Test func storingWritesThroughNobodysLink() throws {
+    try withDirectory { directory in
+      let cache = ObjectCache(directory: directory)
+      try cache.store(object, for: key)
+      let name = try #require(FileManager.default.contentsOfDirectory(atPath: directory).first)
+      let victim = "\(directory)/victim"
+      #expect(symlink(victim, "\(directory)/\(name).\(getpid())") == 0)
+      try cache.store(object, for: key)
+      #expect(access(victim, F_OK) != 0)
+      #expect(cache.load(key) == object)
+    }
+  }
+
   @Test func anUnwritableDirectoryIsAnErrorThatNamesIt() {
     let cache = ObjectCache(directory: "/proc/fpd-cache")
     #expect { try cache.store(object, for: key) } throws: { "\($0)".contains("/proc/fpd-cache") }
@@ -65,6 +99,14 @@ import Testing
         "\($0)".contains("no such header")
       }
     }
+  }
+
+  @Test func aCompilerGivenByNameIsLookedUpOnThePath() throws {
+    let compiler = try #require(Compiler(configured: "false"))
+    #expect(compiler.path.hasSuffix("/false") && compiler.path.hasPrefix("/"))
+    // It is started, and fails by itself.
+    #expect { _ = try compiler.compile("/dev/null") } throws: { "\($0)".contains("clang failed") }
+    #expect(Compiler(configured: "no-such-clang")?.path == "no-such-clang")
   }
 
   @Test func aCompilerThatIsNotThereIsNamed() throws {

@@ -48,6 +48,25 @@ import Testing
     #expect(settings.groupForwardMask == 8)
   }
 
+  @Test(arguments: [(2, false), (4, true), (5, true)] as [(UInt32, Bool)])
+  func multicastPerVLANIsNotTakenForSpanningTreesPerVLAN(_ options: UInt32, _ wanted: Bool) throws {
+    let link = try #require(
+      Link.parse(
+        message: Self.link("br0", 3) { request in
+          request.nest(IFLA_LINKINFO) { info in
+            info.attribute(IFLA_INFO_KIND, "bridge")
+            info.nest(IFLA_INFO_DATA) {
+              $0.attribute(IFLA_BR_MULTI_BOOLOPT, UInt64(0xf) << 32 | UInt64(options))
+            }
+          }
+        }))
+    guard case .bridge(let settings) = link.kind else {
+      Issue.record("not a bridge: \(link.kind)")
+      return
+    }
+    #expect(settings.multipleSpanningTree == wanted)
+  }
+
   @Test func readsDeviceSettingsByTheirKernelNumbers() throws {
     var conf = [Int32](repeating: 0, count: 33)
     for number in [1, 6, 23, 24, 26] { conf[number - 1] = 1 }
@@ -105,6 +124,17 @@ import Testing
         PortVLAN(first: 100, last: 199, pvid: false, untagged: false),
         PortVLAN(first: 300, last: 300, pvid: false, untagged: true),
       ])
+  }
+
+  /// ndo_dflt_bridge_getlink() of a card with virtual functions, after the bridge's own answer.
+  @Test func whatACardSaysOfItsOwnSwitchIsNoPortsVLANs() {
+    let message = Self.link("p1", 7) { request in
+      request.nest(IFLA_AF_SPEC) { list in
+        list.attribute(IFLA_BRIDGE_FLAGS, UInt16(2))
+        list.attribute(IFLA_BRIDGE_MODE, UInt16(0))
+      }
+    }
+    #expect(message.withBytes { PortVLAN.parse($0) } == nil)
   }
 
   /// The payload of an RTM_NEWLINK.
@@ -178,6 +208,40 @@ extension Link {
       rule.selectors = ["from"]
       #expect(!rule.isDefault)
     }
+  }
+}
+
+@Suite struct PolicyRuleTests {
+  private func rule(_ priority: Int, _ table: Int, _ family: IPFamily = .ipv4) -> PolicyRule {
+    var rule = PolicyRule(family: family, table: UInt32(table), action: 1)
+    rule.priority = UInt32(priority)
+    return rule
+  }
+
+  @Test func rulesThatANamespaceStartsWithMayBeMissing() {
+    let all = [rule(0, 255), rule(32766, 254), rule(32767, 253)]
+    #expect(PolicyRule.missing(.ipv4, of: all) == 0)
+    #expect(PolicyRule.missing(.ipv4, of: all.dropLast()) == 0)
+    #expect(PolicyRule.missing(.ipv4, of: [all[0]]) == 1)
+    #expect(PolicyRule.missing(.ipv4, of: [all[2], rule(0, 255, .ipv6)]) == 2)
+    #expect(PolicyRule.missing(.ipv4, of: []) == 0)
+  }
+
+  @Test(arguments: [
+    (FRA_FWMASK, "fwmark"), (FRA_SUPPRESS_IFGROUP, "suppress_ifgroup"), (90, "attribute 90"),
+  ])
+  func whateverElseARuleAsksOfAPacketMakesItNoDefault(_ type: Int, _ selector: String) throws {
+    var request = Request(type: UInt16(RTM_NEWRULE))
+    request.append(fib_rule_hdr())
+    request.attribute(FRA_PRIORITY, UInt32(32766))
+    request.attribute(FRA_TABLE, UInt32(254))
+    request.attribute(FRA_PROTOCOL, UInt8(2))
+    request.attribute(type, UInt32(5))
+    var payload = Array(request.bytes.dropFirst(16))
+    (payload[0], payload[7]) = (2, 1)
+    let parsed = try #require(payload.withBytes { PolicyRule.parse($0) })
+    #expect(parsed.selectors == [selector])
+    #expect(!parsed.isDefault)
   }
 }
 
