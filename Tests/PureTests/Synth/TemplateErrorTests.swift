@@ -206,6 +206,9 @@ import Testing
       complaint("1234{{ device }}", limits: limits)
         == "t:1:8: the text becomes longer than 6 bytes")
     #expect(
+      complaint("{% include 'd' %}12345", ["d": "\n\n{{ 1 }}"], limits: limits)
+        == "t:1:1: the text becomes longer than 6 bytes")
+    #expect(
       complaint("{{ '\"\"' | c_string | c_string }}", limits: limits)
         == "t:1:22: a string longer than 6 bytes")
 
