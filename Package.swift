@@ -35,7 +35,8 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "Topology", dependencies: ["Introspection", "OrderedJSON"], swiftSettings: strict),
-    .target(name: "Synth", dependencies: ["Topology"], swiftSettings: strict),
+    .target(
+      name: "Synth", dependencies: ["Topology", "OrderedJSON", "Usage"], swiftSettings: strict),
     .target(name: "Datapath", dependencies: ["CBPF", "CSystem"], swiftSettings: strict),
     .target(
       name: "Control", dependencies: ["OrderedJSON", "Usage", "CSystem"], swiftSettings: strict),
@@ -66,7 +67,7 @@ let package = Package(
     .testTarget(
       name: "PureTests",
       dependencies: [
-        "OrderedJSON", "Netlink", "Introspection", "Topology", "Control", "Configuration",
+        "OrderedJSON", "Netlink", "Introspection", "Topology", "Synth", "Control", "Configuration",
         "Rendering", "Datapath", "Usage", "CSystem", "Lab",
       ],
       resources: [.copy("Fixtures")], swiftSettings: strict),
