@@ -48,7 +48,8 @@ package final class KernelView {
       records.bindMemory(to: view_hook.self).prefix(count).map { record in
         Hook(
           family: record.family, point: record.hook, priority: record.priority,
-          function: text(of: record.function), table: text(of: record.table), chain: text(of: record.chain))
+          function: text(of: record.function), table: text(of: record.table),
+          chain: text(of: record.chain))
       }
     }
   }
@@ -76,7 +77,8 @@ package final class KernelView {
         for record in raw.bindMemory(to: view_device.self).prefix(asked.count)
         where record.found != 0 {
           found.append(
-            Device(index: record.ifindex, record: record, receiveHandler: text(of: record.rx_handler)))
+            Device(
+              index: record.ifindex, record: record, receiveHandler: text(of: record.rx_handler)))
         }
       }
     }
