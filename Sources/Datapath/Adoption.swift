@@ -23,6 +23,14 @@ enum Adoption {
     }
   }
 
+  /// Whether a link of ours is pinned there whose interface is gone.
+  static func isDead(_ path: String) -> Bool {
+    guard let link = Handle(pinnedAt: path), isOurs(link) else { return false }
+    var found = fpd_link()
+    return fpd_link_read(link.raw, &found) == 0 && found.ifindex == 0
+      && (found.type == FPD_LINK_XDP || found.type == FPD_LINK_TCX)
+  }
+
   /// Removes our filter, and the qdisc when it is ours and nobody else has filters in it. Where our
   /// filter is gone, there is no telling whose the qdisc is.
   static func removeFilter(_ program: Handle, _ interface: Int32, ownsQdisc: Bool) {

@@ -26,7 +26,10 @@ package final class KernelTypes: TypeSource {
     for module in Set(elsewhere.compactMap(\.module)).sorted() {
       search(module, for: elsewhere.filter { $0.module == module }.map(\.name))
     }
-    if !declarations.symbols.isEmpty { symbols = Self.symbols(declarations.symbols) }
+    // What became a member of every namespace is not looked for as a global any more: to have the table
+    // of symbols written out takes longer than everything else here.
+    let global = declarations.symbols.filter { symbol in !isPerNamespace(symbol, declarations) }
+    if !global.isEmpty { symbols = Self.symbols(global) }
   }
 
   deinit {
@@ -57,6 +60,14 @@ package final class KernelTypes: TypeSource {
     let bits = found.bit_size == 0 ? nil : Int(found.bit_size)
     let size = fpd_btf_size(types, found.type)
     return KernelField(bitOffset: Int(offset), bits: bits, size: Int(max(0, size)))
+  }
+
+  private func isPerNamespace(_ symbol: String, _ declarations: LayoutDeclarations) -> Bool {
+    guard let namespace = structures["net"],
+      let declared = declarations.structures.first(where: { $0.name == "net" }),
+      let member = declared.members.first(where: { $0.name == symbol })
+    else { return false }
+    return field(member.path, of: namespace) != nil
   }
 
   private func add(_ name: String, _ id: UInt32, of types: OpaquePointer, module: String?) {

@@ -30,6 +30,21 @@ package final class Pins {
       unmount()
       throw error
     }
+    sweep()
+  }
+
+  /// Removes what is left of namespaces that are gone: links whose interface is.
+  private func sweep() {
+    guard let end = directory.lastIndex(of: "/") else { return }
+    let base = directory[..<end]
+    for name in directoryEntries(String(base)) ?? [] where name.hasPrefix("fpd-") {
+      let other = "\(base)/\(name)"
+      guard other != directory else { continue }
+      for place in directoryEntries(other) ?? [] where Adoption.isDead("\(other)/\(place)/link") {
+        Self.clear("\(other)/\(place)")
+      }
+      rmdir(other)
+    }
   }
 
   private static func mount(at place: String) throws(DatapathError) {
@@ -64,6 +79,7 @@ package final class Pins {
   ) throws(DatapathError) {
     let place = path(interface, hook)
     remove(interface, hook)
+    try Self.make(directory)  // another fpd may have found it empty
     try Self.make(place)
     var parts = [("slot", slot), ("stats", stats)]
     switch grip {
@@ -123,7 +139,8 @@ package final class Pins {
   }
 
   /// Whether anything is pinned in a bpffs, or about to be. Kernels put files of their own at the top,
-  /// and tc makes directories in the first bpffs it finds.
+  /// and tc makes
+  /// directories and symbolic links in the first bpffs it finds.
   private static func isUsed(_ place: String, depth: Int = 0) -> Bool {
     for name in directoryEntries(place) ?? [] {
       var status = stat()
@@ -131,7 +148,7 @@ package final class Pins {
       if status.st_mode & S_IFMT == S_IFDIR {
         let isOurs = depth == 0 && name.hasPrefix("fpd-")
         if isOurs || depth > 4 || isUsed("\(place)/\(name)", depth: depth + 1) { return true }
-      } else if depth > 0 || !name.hasSuffix(".debug") {
+      } else if status.st_mode & S_IFMT == S_IFREG, depth > 0 || !name.hasSuffix(".debug") {
         return true
       }
     }

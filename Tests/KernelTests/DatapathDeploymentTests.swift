@@ -173,6 +173,8 @@ extension Kernel {
       #expect(
         try bench.namespace.run("tc filter show dev p1 egress").output.contains("classifier"))
       #expect(try bench.namespace.run("tc filter show dev p1 ingress").output.isEmpty)
+      // tc has been at work in our bpffs.
+      try Self.expectNothing(bench, deployment)
     }
 
     @Test(arguments: [Hook.xdp, .tc])

@@ -11,6 +11,9 @@ extension Kernel {
       /* layout: begin */
       /* kfunc: bpf_rdonly_cast */
       /* kfunc: bpf_no_such_function */
+      /* ksym: register_netdev */
+      /* ksym: hooks_ipv4 */
+      /* ksym: no_such_symbol */
       struct net_device {
       	u32 mtu;
       	int ifindex;
@@ -139,6 +142,18 @@ extension Kernel {
           "-o", "\(directory.path)/layout.o", "\(directory.path)/layout.c",
         ]
       ).check()
+    }
+
+    @Test func symbolsAreThoseOfTheirTable() throws {
+      let table = try TextFile.read("/proc/kallsyms").split(separator: "\n")
+      let line = try #require(table.first { $0.hasSuffix(" T register_netdev") })
+      let address = try #require(UInt64(line.prefix(16), radix: 16))
+      let text = try KernelLayout(types: Self.declarations).text
+      #expect(
+        Self.value("KSYM_register_netdev", in: text) == "0x" + String(address, radix: 16) + "ULL")
+      #expect(Self.value("KSYM_no_such_symbol", in: text) == "0x0ULL")
+      // Every namespace has its own.
+      #expect(Self.value("KSYM_hooks_ipv4", in: text) == "0x0ULL")
     }
 
     /// It is read once at every start, and must not stay.

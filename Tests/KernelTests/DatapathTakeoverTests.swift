@@ -78,6 +78,24 @@ extension Kernel {
       try bench.removeAll(successor)
     }
 
+    @Test func pinsOfANamespaceThatIsGoneAreSweptByAnother() throws {
+      let bench = try DatapathBench()
+      let held = try leave(bench, [bench.plan(.xdp)], .xdp)
+      let old = try bench.pins().directory
+      let mount = "\(bench.directory.path)/bpf"
+      let other = try DatapathBench()
+      // As long as the interface is there, the other fpd leaves it alone.
+      try other.pins(shared: mount).removeAll()
+      #expect(access("\(old)/\(bench.interface)-xdp/link", F_OK) == 0)
+      try bench.namespace.run("ip link del p1")
+      let pins = try other.pins(shared: mount)
+      #expect(access(old, F_OK) != 0)
+      pins.removeAll()
+      #expect(eventually { DatapathBench.present(held).isEmpty })
+      try bench.pins().removeAll()
+      #expect(try !TextFile.read("/proc/self/mounts").contains(mount))
+    }
+
     @Test func aTornSetOfPinsIsRemoved() throws {
       let bench = try DatapathBench()
       let held = try leave(bench, [bench.plan(.xdp, drops: true)], .xdp)
@@ -127,7 +145,7 @@ extension Kernel {
       try bench.apply(plans, to: deployment)
       #expect(try bench.settle(deployment))
       try DatapathDeploymentTests.expectLive(deployment, bench)
-      _ = try bench.pings()
+      _ = try bench.pings(within: .milliseconds(400))
       return try DatapathBench.held()
     }
   }
