@@ -34,9 +34,15 @@ enum Adoption {
   /// Removes our filter, and the qdisc when it is ours and nobody else has filters in it. Where our
   /// filter is gone, there is no telling whose the qdisc is.
   static func removeFilter(_ program: Handle, _ interface: Int32, ownsQdisc: Bool) {
-    guard let id = read(program)?.id, id == filterProgram(interface) else { return }
+    guard isFilter(program, on: interface) else { return }
     fpd_clsact_detach(UInt32(interface))
     if ownsQdisc { fpd_clsact_remove(UInt32(interface)) }
+  }
+
+  /// Whether a program stands in fpd's place in clsact.
+  static func isFilter(_ program: Handle, on interface: Int32) -> Bool {
+    guard let id = read(program)?.id else { return false }
+    return id == filterProgram(interface)
   }
 
   private static func isOurs(_ link: Handle) -> Bool {

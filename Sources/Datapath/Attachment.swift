@@ -67,11 +67,28 @@ package final class Attachment {
     self.program = program
   }
 
-  /// Gives the hook up; packets take the kernel's path from now on.
+  /// Packets take the kernel's path from now on, although the hook is still ours.
+  func empty() {
+    program = nil
+    var place: UInt32 = 0
+    bpf_map_delete_elem(slot.raw, &place)
+  }
+
+  /// Whether nobody has taken the hook away: the interface with it, or a tool by force.
+  package var isStanding: Bool {
+    switch grip {
+    case .link(let link):
+      var found = fpd_link()
+      return fpd_link_read(link.raw, &found) == 0 && found.ifindex == UInt32(interface)
+    case .filter(let entry, _): return Adoption.isFilter(entry, on: interface)
+    }
+  }
+
+  /// Gives the hook up. Kernels take some tens of milliseconds for it.
   package func detach() {
     guard isAttached else { return }
     isAttached = false
-    program = nil
+    empty()
     switch grip {
     case .link(let link):
       // Closing is not enough as long as it is pinned.
@@ -79,8 +96,6 @@ package final class Attachment {
     case .filter(let entry, let ownsQdisc):
       Adoption.removeFilter(entry, interface, ownsQdisc: ownsQdisc)
     }
-    var place: UInt32 = 0
-    bpf_map_delete_elem(slot.raw, &place)
   }
 
   /// The counters since the attachment was made.

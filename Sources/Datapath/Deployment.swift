@@ -81,7 +81,10 @@ package final class Deployment {
   /// be had without compiling runs when this returns, everything else later.
   package func apply(_ plans: [InterfacePlan]) {
     let wanted = Dictionary(plans.map { ($0.interface, $0) }) { _, last in last }
-    for (interface, place) in places where wanted[interface] == nil {
+    // All of them at once, before the first is detached, which takes its time.
+    let unwanted = places.filter { wanted[$0.key] == nil }
+    for place in unwanted.values { place.attachment?.empty() }
+    for (interface, place) in unwanted {
       release(place)
       places[interface] = nil
     }
@@ -126,9 +129,10 @@ package final class Deployment {
     let isUnchanged =
       place.plan.source == plan.source && place.plan.config == plan.config
       && place.plan.hook == plan.hook
-    if place.plan.hook != plan.hook { release(place) }
+    let isLost = place.attachment.map { !$0.isStanding } ?? false
+    if place.plan.hook != plan.hook || isLost { release(place) }
     place.plan = plan
-    if isUnchanged, !place.mayBeRetried { return }
+    if isUnchanged, !place.mayBeRetried, !isLost { return }
     build(place)
   }
 

@@ -177,6 +177,38 @@ extension Kernel {
       try Self.expectNothing(bench, deployment)
     }
 
+    /// The interface is there as before, but a tool took the hook away, or it is another interface.
+    @Test(arguments: [
+      (Place.clsact, "tc qdisc del dev p1 clsact"), (.xdp, "ip link del p1"),
+      (.tcx, "ip link del p1"),
+    ])
+    func whatWasTakenAwayIsPutBackByTheNextPlan(place: Place, command: String) throws {
+      let bench = try DatapathBench()
+      let deployment = try bench.deployment(pins: bench.pins(), preferClsact: place == .clsact)
+      let plan = bench.plan(place.hook)
+      try bench.apply([plan], to: deployment)
+      #expect(try bench.settle(deployment))
+      try bench.namespace.inside {
+        #expect(deployment.attachment(on: bench.interface)?.isStanding == true)
+      }
+      try bench.namespace.run(command)
+      if command.hasPrefix("ip") {
+        try bench.namespace.run(
+          "ip link add p1 index \(bench.interface) type veth peer name p2")
+      }
+      try bench.namespace.inside {
+        #expect(deployment.attachment(on: bench.interface)?.isStanding == false)
+      }
+      try bench.apply([plan], to: deployment)
+      #expect(try bench.settle(deployment))
+      try Self.expectLive(deployment, bench)
+      try bench.namespace.inside {
+        #expect(deployment.attachment(on: bench.interface)?.isStanding == true)
+      }
+      try bench.removeAll(deployment)
+      try Self.expectNothing(bench, deployment)
+    }
+
     @Test(arguments: [Hook.xdp, .tc])
     func aFrameIsExplainedAndNeitherCountedNorSent(hook: Hook) throws {
       let bench = try DatapathBench()
