@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
 #include "CBPF.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* The end of a verifier log says why: the beginning is dropped when it does not all fit. */
 static char kept[1 << 14], taken[1 << 14];
@@ -72,4 +74,9 @@ struct ring_buffer *fpd_bpf_ring_new(int map)
 int fpd_bpf_ring_count(struct ring_buffer *ring)
 {
 	return ring_buffer__consume(ring);
+}
+
+int fpd_memory_file(const char *name)
+{
+	return memfd_create(name, MFD_CLOEXEC);
 }

@@ -48,7 +48,7 @@ package final class KernelView {
       records.bindMemory(to: view_hook.self).prefix(count).map { record in
         Hook(
           family: record.family, point: record.hook, priority: record.priority,
-          function: words(record.function), table: words(record.table), chain: words(record.chain))
+          function: text(of: record.function), table: text(of: record.table), chain: text(of: record.chain))
       }
     }
   }
@@ -76,7 +76,7 @@ package final class KernelView {
         for record in raw.bindMemory(to: view_device.self).prefix(asked.count)
         where record.found != 0 {
           found.append(
-            Device(index: record.ifindex, record: record, receiveHandler: words(record.rx_handler)))
+            Device(index: record.ifindex, record: record, receiveHandler: text(of: record.rx_handler)))
         }
       }
     }
@@ -95,9 +95,4 @@ package final class KernelView {
       throw DatapathError("running the program \(name)", String(cString: strerror(errno)))
     }
   }
-}
-
-/// The text in a fixed array of characters.
-private func words<Characters>(_ characters: Characters) -> String {
-  withUnsafeBytes(of: characters) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
 }

@@ -45,12 +45,41 @@ package struct ObjectSource: Sendable {
       key += [0] + text
     }
     if let object = cache.load(key) { return object }
-    guard let compiler else {
-      throw DatapathError(
-        "compiling \(source)", "no clang on PATH; install clang, or name one in fpd.yaml (clang:)")
-    }
+    guard let compiler else { throw Self.noCompiler("compiling \(source)") }
     let object = try compiler.compile(source)
     try? cache.store(object, for: key)
     return object
+  }
+
+  // MARK: Sources made at run time
+
+  /// The kept object of a source, without compiling.
+  package func object(forSource text: String, includes: Includes) -> [UInt8]? {
+    cache.load(key(text, includes))
+  }
+
+  /// Starts compiling a source that is called `name` in messages.
+  package func compilation(
+    ofSource text: String, name: String, includes: Includes
+  ) throws(DatapathError) -> Compilation {
+    guard let compiler else { throw Self.noCompiler("compiling \(name)") }
+    return try Compilation(of: text, name: name, includes: includes, by: compiler)
+  }
+
+  /// Keeps what a compilation made.
+  package func keep(_ object: [UInt8], forSource text: String, includes: Includes) {
+    try? cache.store(object, for: key(text, includes))
+  }
+
+  /// How long a compilation may take.
+  package var timeLimit: Duration { compiler?.timeLimit ?? .seconds(20) }
+
+  private func key(_ text: String, _ includes: Includes) -> [UInt8] {
+    Array("\(compiler?.identity ?? "")\0\(includes.identity)\0\(text)".utf8)
+  }
+
+  private static func noCompiler(_ attempt: String) -> DatapathError {
+    DatapathError(
+      attempt, "no clang on PATH; install clang, or name one in fpd.yaml (clang:)")
   }
 }

@@ -8,6 +8,8 @@
 #include <bpf/libbpf.h>
 
 #include "../../../fpm/live/view.h"
+#include "CBPFAttach.h"
+#include "CBPFTypes.h"
 
 /* Has libbpf keep its messages for `fpd_bpf_log` instead of printing them. */
 void fpd_bpf_keep_log(void);
@@ -22,5 +24,8 @@ int fpd_bpf_run(int program);
 struct ring_buffer *fpd_bpf_ring_new(int map);
 /* How many records have come since the last call; negative on an error. */
 int fpd_bpf_ring_count(struct ring_buffer *ring);
+
+/* A file that is only in memory; -1 and errno. */
+int fpd_memory_file(const char *name);
 
 #endif

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+import CBPF
+import Glibc
+
+/// fpd's place on one hook of one interface: the entry program on the hook, the slot it jumps to, and
+/// the counters of whatever program is in the slot.
+package final class Attachment {
+  package let interface: Int32
+  package let hook: Hook
+  let slot: Handle
+  let statsMap: Handle
+  let grip: Grip
+  private(set) var program: Program?
+  private(set) var isAttached = true
+
+  /// What holds the entry program on the hook.
+  enum Grip {
+    case link(Handle)
+    /// A filter in clsact; the qdisc is ours when we made it.
+    case filter(Handle, ownsQdisc: Bool)
+  }
+
+  /// Attaches to an interface; nothing of anybody else's is replaced.
+  package convenience init(
+    to interface: Int32, hook: Hook, entry: EntryObject, preferClsact: Bool = false
+  ) throws(AttachError) {
+    try self.init(to: interface, hook: hook, entry: entry, preferClsact: preferClsact, pins: nil)
+  }
+
+  init(
+    to interface: Int32, hook: Hook, entry: EntryObject, preferClsact: Bool, pins: Pins?
+  ) throws(AttachError) {
+    let program: Program
+    do throws(DatapathError) {
+      slot = try Loader.makeMap(BPF_MAP_TYPE_PROG_ARRAY, "fpd_slot", valueSize: 4, entries: 1)
+      statsMap = try Loader.makeMap(
+        BPF_MAP_TYPE_PERCPU_ARRAY, "fpd_stats", valueSize: 16, entries: UInt32(Counters.count))
+      program = try Loader.load(
+        entry.bytes, program: hook.entryName, maps: ["fpd_slot": slot.raw])
+    } catch { throw AttachError(.refused, error) }
+    self.interface = interface
+    self.hook = hook
+    grip = try Self.attach(program, interface, hook, slot, statsMap, preferClsact, pins)
+  }
+
+  /// What a predecessor left, found to be in order.
+  init(adopting grip: Grip, _ interface: Int32, _ hook: Hook, slot: Handle, statsMap: Handle) {
+    self.grip = grip
+    self.interface = interface
+    self.hook = hook
+    self.slot = slot
+    self.statsMap = statsMap
+  }
+
+  /// Loads the program of an object for this place, without starting it.
+  package func load(_ object: [UInt8], config: [UInt8]) throws(DatapathError) -> Program {
+    try Loader.load(
+      object, program: hook.programName, maps: ["fpd_stats": statsMap.raw], config: config)
+  }
+
+  /// From the next packet on, `program` has them.
+  package func swap(_ program: Program) throws(DatapathError) {
+    var place: UInt32 = 0
+    var descriptor = program.descriptor
+    let code = bpf_map_update_elem(slot.raw, &place, &descriptor, 0)
+    if code != 0 { throw DatapathError("starting \(program.name)", words(code)) }
+    self.program = program
+  }
+
+  /// Gives the hook up; packets take the kernel's path from now on.
+  package func detach() {
+    guard isAttached else { return }
+    isAttached = false
+    program = nil
+    switch grip {
+    case .link(let link):
+      // Closing is not enough as long as it is pinned.
+      bpf_link_detach(link.raw)
+    case .filter(let entry, let ownsQdisc):
+      Adoption.removeFilter(entry, interface, ownsQdisc: ownsQdisc)
+    }
+    var place: UInt32 = 0
+    bpf_map_delete_elem(slot.raw, &place)
+  }
+
+  /// The counters since the attachment was made.
+  package func counters() throws(DatapathError) -> [Counter] {
+    try Counters.read(statsMap.raw)
+  }
+}
+
+/// fpm/entry.bpf.c, compiled.
+package struct EntryObject: Sendable {
+  let bytes: [UInt8]
+
+  /// Compiles it, or takes it from the cache, and warms libbpf up with it.
+  package init(_ source: ObjectSource) throws(DatapathError) {
+    bytes = try source.object("entry.bpf.c", with: ["kernel/helpers.h"])
+    try Loader.warmUp(bytes)
+  }
+}

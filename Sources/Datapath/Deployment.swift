@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+
+/// What is to run on one interface.
+package struct InterfacePlan: Hashable, Sendable {
+  package var interface: Int32
+  package var name: String
+  package var hook: Hook
+  /// The program in C.
+  package var source: String
+  /// What its constant `config` begins with.
+  package var config: [UInt8]
+
+  package init(
+    interface: Int32, name: String, hook: Hook, source: String, config: [UInt8] = []
+  ) {
+    self.interface = interface
+    self.name = name
+    self.hook = hook
+    self.source = source
+    self.config = config
+  }
+}
+
+/// Makes what runs on the interfaces what is planned, beside the loop that plans: compilers are
+/// watched through descriptors, and what fails leaves its interface to the kernel.
+package final class Deployment {
+  package enum State: Sendable {
+    case live
+    case pending
+    case failed(Failure)
+  }
+
+  package struct Failure: Error, CustomStringConvertible, Sendable {
+    /// Why there was no place on the hook; `nil` when something else failed.
+    package var place: AttachError.Reason?
+    package var description: String
+  }
+
+  /// Calls `handler` whenever a descriptor is readable.
+  package typealias Watch = (Int32, @escaping () -> Void) -> Void
+
+  /// Something of `state` or `isSettled` may be different now.
+  package var onChange: () -> Void = {}
+
+  final class Place {
+    var plan: InterfacePlan
+    var state = State.pending
+    var attachment: Attachment?
+    init(_ plan: InterfacePlan) { self.plan = plan }
+  }
+
+  private(set) var places: [Int32: Place] = [:]
+  private let builder: Builder
+  private let entry: EntryObject
+  private let pins: Pins?
+  private let preferClsact: Bool
+
+  /// Takes over what a predecessor left in `pins`.
+  package init(
+    objects: ObjectSource, includes: Includes, entry: EntryObject, pins: Pins?,
+    preferClsact: Bool = false, watch: @escaping Watch, unwatch: @escaping (Int32) -> Void
+  ) {
+    self.entry = entry
+    self.pins = pins
+    self.preferClsact = preferClsact
+    builder = Builder(objects, includes, watch, unwatch)
+    builder.onResult = { [unowned self] source, result in take(source, result) }
+    for attachment in pins?.adopt() ?? [] { adopted[attachment.interface, default: []] += [attachment] }
+  }
+
+  /// A predecessor's, until the first plan says what becomes of them.
+  private var adopted: [Int32: [Attachment]] = [:]
+
+  /// How many attachments of a predecessor run until there is a plan.
+  package var adoptedCount: Int { adopted.values.reduce(0) { $0 + $1.count } }
+
+  /// Makes `plans` what runs. Interfaces that are not in it are left to the kernel at once; what can
+  /// be had without compiling runs when this returns, everything else later.
+  package func apply(_ plans: [InterfacePlan]) {
+    let wanted = Dictionary(plans.map { ($0.interface, $0) }) { _, last in last }
+    for (interface, place) in places where wanted[interface] == nil {
+      release(place)
+      places[interface] = nil
+    }
+    for plan in wanted.values.sorted(by: { $0.interface < $1.interface }) { adjust(plan) }
+    for attachments in adopted.values { attachments.forEach(remove) }
+    adopted = [:]
+    builder.forget(except: Set(places.values.filter(\.isPending).map(\.plan.source)))
+    onChange()
+  }
+
+  /// The state of an interface; `nil` when nothing is planned there.
+  package func state(of interface: Int32) -> State? { places[interface]?.state }
+
+  /// Whether everything planned runs or has failed.
+  package var isSettled: Bool { !places.values.contains(where: \.isPending) }
+
+  /// fpd's place on an interface, for its counters and explanations.
+  package func attachment(on interface: Int32) -> Attachment? { places[interface]?.attachment }
+
+  /// Detaches everything and leaves nothing behind.
+  package func removeAll() {
+    apply([])
+    builder.cancelAll()
+    pins?.removeAll()
+  }
+
+  // MARK: One interface
+
+  private func adjust(_ plan: InterfacePlan) {
+    guard let place = places[plan.interface] else {
+      let place = Place(plan)
+      for attachment in adopted.removeValue(forKey: plan.interface) ?? [] {
+        if attachment.hook == plan.hook, place.attachment == nil {
+          place.attachment = attachment
+        } else {
+          remove(attachment)
+        }
+      }
+      places[plan.interface] = place
+      return build(place)
+    }
+    let isUnchanged =
+      place.plan.source == plan.source && place.plan.config == plan.config
+      && place.plan.hook == plan.hook
+    if place.plan.hook != plan.hook { release(place) }
+    place.plan = plan
+    if isUnchanged, !place.mayBeRetried { return }
+    build(place)
+  }
+
+  private func build(_ place: Place) {
+    place.state = .pending
+    if let object = builder.object(for: place.plan.source, name: place.plan.name) {
+      install(object, on: place)
+    }
+  }
+
+  private func take(_ source: String, _ result: Result<[UInt8], DatapathError>) {
+    for place in places.values.sorted(by: { $0.plan.interface < $1.plan.interface })
+    where place.isPending && place.plan.source == source {
+      switch result {
+      case .success(let object): install(object, on: place)
+      case .failure(let error): fail(place, Failure(description: error.description))
+      }
+    }
+    onChange()
+  }
+
+  private func install(_ object: [UInt8], on place: Place) {
+    let plan = place.plan
+    do throws(AttachError) {
+      let attachment: Attachment
+      if let standing = place.attachment {
+        attachment = standing
+      } else {
+        attachment = try Attachment(
+          to: plan.interface, hook: plan.hook, entry: entry, preferClsact: preferClsact, pins: pins)
+        place.attachment = attachment
+      }
+      do throws(DatapathError) {
+        try attachment.swap(attachment.load(object, config: plan.config))
+        place.state = .live
+      } catch {
+        fail(place, Failure(description: "\(plan.name): \(error)"))
+      }
+    } catch {
+      fail(place, Failure(place: error.reason, description: "\(plan.name): \(error)"))
+    }
+  }
+
+  private func fail(_ place: Place, _ failure: Failure) {
+    release(place)
+    place.state = .failed(failure)
+  }
+
+  private func release(_ place: Place) {
+    if let attachment = place.attachment { remove(attachment) }
+    place.attachment = nil
+  }
+
+  private func remove(_ attachment: Attachment) {
+    attachment.detach()
+    pins?.remove(attachment.interface, attachment.hook)
+  }
+}
+
+extension Deployment.Place {
+  var isPending: Bool { if case .pending = state { true } else { false } }
+
+  /// Whether what failed may go better now, although the plan is the same.
+  var mayBeRetried: Bool {
+    if case .failed(let failure) = state { failure.place != nil } else { false }
+  }
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+import CBPF
+import Glibc
+
+/// The names in a bpffs that keep attachments in place when fpd is killed: a directory for the network
+/// namespace, in it one for each interface and hook with a link (or the program of a filter), the slot
+/// and the counters.
+package final class Pins {
+  /// The directory of this network namespace.
+  package let directory: String
+  /// Where we mounted a bpffs of our own.
+  private let ownMount: String?
+  private static let files = ["link", "program", "program-qdisc", "slot", "stats"]
+
+  /// `shared` is the system's bpffs; where it is none, one is mounted in `state`, a directory of ours.
+  /// `namespace` is the number of the network namespace.
+  package init(
+    shared: String = "/sys/fs/bpf", state: String, namespace: UInt32
+  ) throws(DatapathError) {
+    if fpd_bpffs_is(shared) == 1 {
+      ownMount = nil
+      directory = "\(shared)/fpd-\(namespace)"
+    } else {
+      let place = "\(state)/bpf"
+      try Self.mount(at: place)
+      ownMount = place
+      directory = "\(place)/fpd-\(namespace)"
+    }
+    do throws(DatapathError) { try Self.make(directory) } catch {
+      unmount()
+      throw error
+    }
+  }
+
+  private static func mount(at place: String) throws(DatapathError) {
+    try make(place)
+    if fpd_bpffs_is(place) == 1 { return }  // a predecessor's
+    let code = fpd_bpffs_mount(place)
+    if code != 0 { throw DatapathError("mounting a bpffs at \(place)", words(code)) }
+  }
+
+  /// Makes a directory, or takes one that nobody else can have made or can change.
+  private static func make(_ path: String) throws(DatapathError) {
+    if mkdir(path, 0o700) == 0 { return }
+    let code = errno
+    guard code == EEXIST else {
+      throw DatapathError("making the directory \(path)", String(cString: strerror(code)))
+    }
+    var status = stat()
+    guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR,
+      [0, geteuid()].contains(status.st_uid), status.st_mode & 0o022 == 0
+    else {
+      throw DatapathError("using the directory \(path)", "it is not ours alone")
+    }
+  }
+
+  private func path(_ interface: Int32, _ hook: Hook) -> String {
+    "\(directory)/\(interface)-\(hook.rawValue)"
+  }
+
+  /// Pins the parts of an attachment.
+  func keep(
+    _ grip: Attachment.Grip, _ interface: Int32, _ hook: Hook, slot: Handle, stats: Handle
+  ) throws(DatapathError) {
+    let place = path(interface, hook)
+    remove(interface, hook)
+    try Self.make(place)
+    var parts = [("slot", slot), ("stats", stats)]
+    switch grip {
+    case .link(let link): parts.append(("link", link))
+    case .filter(let program, let ownsQdisc):
+      parts.append((ownsQdisc ? "program-qdisc" : "program", program))
+    }
+    for (name, handle) in parts {
+      let code = bpf_obj_pin(handle.raw, "\(place)/\(name)")
+      if code != 0 {
+        remove(interface, hook)
+        throw DatapathError("pinning \(place)/\(name)", words(code))
+      }
+    }
+  }
+
+  /// Unpins an attachment.
+  package func remove(_ interface: Int32, _ hook: Hook) {
+    Self.clear(path(interface, hook))
+  }
+
+  private static func clear(_ place: String) {
+    for name in files { unlink("\(place)/\(name)") }
+    rmdir(place)
+  }
+
+  /// What a predecessor left on interfaces that still have it; everything else it left is removed.
+  package func adopt() -> [Attachment] {
+    var adopted: [Attachment] = []
+    for name in directoryEntries(directory) ?? [] {
+      let halves = name.split(separator: "-", maxSplits: 1)
+      guard halves.count == 2, let interface = Int32(halves[0]),
+        let hook = Hook(rawValue: String(halves[1]))
+      else { continue }
+      let place = "\(directory)/\(name)"
+      if let attachment = Adoption.attachment(at: place, interface, hook) {
+        adopted.append(attachment)
+      } else {
+        Adoption.discard(at: place, interface, hook)
+        Self.clear(place)
+      }
+    }
+    return adopted
+  }
+
+  /// Removes every pin of this namespace, and the mount when it is ours and nobody else uses it. The
+  /// attachments must have been detached.
+  package func removeAll() {
+    for name in directoryEntries(directory) ?? [] { Self.clear("\(directory)/\(name)") }
+    rmdir(directory)
+    unmount()
+  }
+
+  private func unmount() {
+    guard let ownMount, directoryEntries(ownMount)?.isEmpty == true else { return }
+    if umount2(ownMount, 0) == 0 { rmdir(ownMount) }
+  }
+}

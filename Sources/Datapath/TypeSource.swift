@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Who knows where this kernel keeps what.
+package protocol TypeSource {
+  /// A structure by name, in the kernel itself or else in `module`.
+  func structure(_ name: String, module: String?) -> KernelStructure?
+  /// What lies at a path below a structure, anonymous members passed over.
+  func field(_ path: [String], of structure: KernelStructure) -> KernelField?
+  /// The BTF id of a function of the kernel itself.
+  func function(_ name: String) -> UInt32?
+  func symbol(_ name: String) -> UInt64?
+}
+
+package struct KernelStructure: Hashable, Sendable {
+  /// As its BTF has it.
+  package var id: UInt32
+  package var size: Int
+  package var module: String?
+
+  package init(id: UInt32, size: Int, module: String? = nil) {
+    self.id = id
+    self.size = size
+    self.module = module
+  }
+}
+
+package struct KernelField: Hashable, Sendable {
+  /// From the beginning of the structure.
+  package var bitOffset: Int
+  /// The width of a bit-field.
+  package var bits: Int?
+  /// In bytes; 0 for an array without a length.
+  package var size: Int
+
+  package init(bitOffset: Int, bits: Int? = nil, size: Int) {
+    self.bitOffset = bitOffset
+    self.bits = bits
+    self.size = size
+  }
+}
