@@ -70,7 +70,7 @@ fp_inline outcome judge_called_packet(struct packet *packet)
 		return fp_parse_ipv4(packet);
 	}
 	case network_order(PROTOCOL_IPV6):
-		return REASON_IPV6;
+		return REASON_IPV6_NOT_MODELLED;
 	case network_order(PROTOCOL_VLAN):
 	case network_order(PROTOCOL_VLAN_SERVICE):
 		return REASON_VLAN_TAG;
@@ -167,7 +167,7 @@ fp_inline outcome fp_bridge_decide(struct packet *packet, struct device device)
 		return REASON_VLAN_NOT_ALLOWED;
 	if (options & BRIDGE_SUPPRESSES_NEIGHBOURS &&
 	    packet->ethernet->protocol == network_order(PROTOCOL_IPV6))
-		return REASON_IPV6;
+		return REASON_IPV6_NOT_MODELLED;
 	packet->network_device = (u64)seen(bridge, net_bridge, dev);
 
 	u64 table = (u64)seen(bridge, net_bridge, fdb_hash_tbl);

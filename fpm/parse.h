@@ -25,7 +25,7 @@ fp_inline outcome fp_parse_protocol(u16 protocol)
 	case network_order(PROTOCOL_IPV4):
 		return GO_ON;
 	case network_order(PROTOCOL_IPV6):
-		return REASON_IPV6;
+		return REASON_IPV6_NOT_MODELLED;
 	case network_order(PROTOCOL_VLAN):
 	case network_order(PROTOCOL_VLAN_SERVICE):
 		return REASON_VLAN_TAG;

@@ -46,11 +46,11 @@ fp_inline outcome judge_network(struct network network)
 	u64 ipsec = network.address;
 	if (live_u32(ipsec, OFFSET(net, policy_count) + 4 * POLICY_OUT) |
 	    live_u32(ipsec, OFFSET(net, policy_count) + 4 * POLICY_FORWARD))
-		return REASON_IPSEC;
+		return REASON_IPSEC_POLICIES;
 #if HAS_net_policy_default
 	if (live_u8(ipsec, OFFSET(net, policy_default) + POLICY_OUT) != POLICY_ACCEPT ||
 	    live_u8(ipsec, OFFSET(net, policy_default) + POLICY_FORWARD) != POLICY_ACCEPT)
-		return REASON_IPSEC;
+		return REASON_IPSEC_POLICIES;
 #endif
 	return GO_ON;
 }
@@ -150,7 +150,7 @@ fp_inline outcome fp_router_decide(struct packet *packet)
 		return result;
 
 	if (route.several)
-		return REASON_MULTIPATH_HASH;
+		return REASON_MULTIPATH;
 	window hop = look(route.hop);
 	if (seen(hop, fib_nh_common, nhc_flags) & (ROUTE_DEAD | ROUTE_LINKDOWN))
 		return REASON_NEXT_HOP;

@@ -77,6 +77,7 @@ fp_inline outcome fp_tc_take(struct packet *packet, struct __sk_buff *context)
 	packet->context = context;
 	packet->end = (void *)(long)context->data_end;
 	packet->length = context->len;
+	packet->segment = packet->length;
 	packet->carried = context->gso_size ? 0 : packet->length;
 	packet->ethernet = data;
 	if ((void *)(packet->ethernet + 1) > packet->end)
@@ -108,10 +109,18 @@ fp_inline outcome fp_tc_enter(struct packet *packet, struct device *device)
 	if (context->vlan_present)
 		return REASON_VLAN_TAG;
 	if (others_follow(*device))
-		return REASON_FOREIGN_INGRESS;
+		return REASON_FOREIGN_TC_INGRESS;
 	if (device_filters_ingress(*device))
 		return REASON_NETFILTER_INGRESS;
 	return GO_ON;
+}
+
+/* eth_type_trans() has looked at the address. */
+fp_inline outcome fp_tc_is_ours(const struct packet *packet, struct device device)
+{
+	const struct __sk_buff *context = packet->context;
+	(void)device;
+	return context->pkt_type == PACKET_HOST ? GO_ON : REASON_OTHER_HOST;
 }
 
 /* rt_tos2priority() */

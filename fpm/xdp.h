@@ -65,6 +65,13 @@ fp_inline outcome fp_xdp_enter(struct packet *packet, struct device *device)
 	return fp_device_enter(*device, packet->network);
 }
 
+/* eth_type_trans(): frames to another station's address go no further than taps. */
+fp_inline outcome fp_xdp_is_ours(const struct packet *packet, struct device device)
+{
+	u64 own = live_word((u64)of_device(device, dev_addr)) & MAC_MASK;
+	return mac_word(packet->ethernet->destination) == own ? GO_ON : REASON_OTHER_HOST;
+}
+
 fp_inline void write_mac(u8 *to, u64 word)
 {
 	*(u32 *)to = (u32)word;

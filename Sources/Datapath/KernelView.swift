@@ -33,6 +33,7 @@ package final class KernelView {
     package var family: UInt8
     package var point: UInt8
     package var priority: Int32
+    package var address: UInt64
     package var function: String
     package var table: String
     package var chain: String
@@ -47,7 +48,7 @@ package final class KernelView {
     return withUnsafeBytes(of: &area.pointee.hooks) { records in
       records.bindMemory(to: view_hook.self).prefix(count).map { record in
         Hook(
-          family: record.family, point: record.hook, priority: record.priority,
+          family: record.family, point: record.hook, priority: record.priority, address: record.address,
           function: text(of: record.function), table: text(of: record.table), chain: text(of: record.chain))
       }
     }

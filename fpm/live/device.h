@@ -132,7 +132,7 @@ fp_inline outcome fp_device_enter(struct device device, u64 network)
 	if (device_has_taps(device) || network_has_taps(network))
 		return REASON_PACKET_TAP;
 	if (device_has_foreign_ingress(device))
-		return REASON_FOREIGN_INGRESS;
+		return REASON_FOREIGN_TC_INGRESS;
 	if (device_filters_ingress(device))
 		return REASON_NETFILTER_INGRESS;
 	return GO_ON;
@@ -155,7 +155,7 @@ fp_inline outcome fp_device_leave(struct device device)
 	if (device_has_taps(device))
 		return REASON_PACKET_TAP;
 	if (device_has_foreign_egress(device))
-		return REASON_FOREIGN_EGRESS;
+		return REASON_FOREIGN_TC_EGRESS;
 	if (device_filters_egress(device))
 		return REASON_NETFILTER_EGRESS;
 	return GO_ON;
@@ -175,7 +175,7 @@ fp_inline outcome fp_device_redirect(struct device device)
 #endif
 	if (!device_queues_plainly(device))
 		return REASON_EGRESS_QDISC;
-	return GO_ON;
+	return FORWARD;
 }
 
 #endif
