@@ -74,7 +74,7 @@ let package = Package(
     .testTarget(
       name: "KernelTests",
       dependencies: [
-        "Lab", "Netlink", "CNetlink", "Introspection", "Datapath", "Control", "OrderedJSON",
+        "Lab", "Netlink", "CNetlink", "Introspection", "Datapath", "Control", "OrderedJSON", "CBPF",
       ],
       swiftSettings: strict),
   ],

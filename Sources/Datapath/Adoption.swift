@@ -63,7 +63,8 @@ enum Adoption {
       let program = fpd_xdp_program(UInt32(interface), hook == .genericXDP)
       stands = found.type == FPD_LINK_XDP && program == Int64(found.program)
     } else {
-      stands = found.type == FPD_LINK_TCX && found.attach_type == FPD_TCX_INGRESS
+      stands =
+        found.type == FPD_LINK_TCX && found.attach_type == FPD_TCX_INGRESS
         && fpd_tcx_has(UInt32(interface), found.program) == 1
     }
     return stands ? .link(link) : nil

@@ -80,11 +80,13 @@ extension Attachment {
   }
 
   private static func failure(_ code: Int32, _ interface: Int32, _ hook: Hook) -> AttachError {
+    var name = [CChar](repeating: 0, count: Int(IF_NAMESIZE))
+    let isGone = if_indextoname(UInt32(interface), &name) == nil
     let reason: AttachError.Reason =
       switch (code, hook) {
+      case _ where isGone: .noInterface
       case (EBUSY, _), (EEXIST, _): .foreignProgram
       case (EOPNOTSUPP, .xdp): .driverWithoutXDP
-      case (ENODEV, _): .noInterface
       default: .refused
       }
     return AttachError(

@@ -83,7 +83,8 @@ final class Builder {
         deliver(
           work,
           .failure(
-            DatapathError("compiling \(job.name)", "clang took longer than \(limit) and was ended")))
+            DatapathError("compiling \(job.name)", "clang took longer than \(limit) and was ended"))
+        )
       }
     } catch {
       // Not before `apply`, which may have asked for it, has seen the place wait.

@@ -36,7 +36,9 @@ package struct Includes: Sendable {
       var status = stat()
       guard stat("\(directory)/\(name)", &status) == 0 else { continue }
       if status.st_mode & S_IFMT == S_IFDIR {
-        found += try headers(below: "\(directory)/\(name)", depth: depth + 1).map { "\(name)/\($0)" }
+        found += try headers(below: "\(directory)/\(name)", depth: depth + 1).map {
+          "\(name)/\($0)"
+        }
       } else if name.hasSuffix(".h") {
         found.append(name)
       }

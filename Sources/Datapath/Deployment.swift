@@ -66,7 +66,9 @@ package final class Deployment {
     self.preferClsact = preferClsact
     builder = Builder(objects, includes, watch, unwatch)
     builder.onResult = { [unowned self] source, result in take(source, result) }
-    for attachment in pins?.adopt() ?? [] { adopted[attachment.interface, default: []] += [attachment] }
+    for attachment in pins?.adopt() ?? [] {
+      adopted[attachment.interface, default: []] += [attachment]
+    }
   }
 
   /// A predecessor's, until the first plan says what becomes of them.

@@ -48,8 +48,10 @@ package final class KernelView {
     return withUnsafeBytes(of: &area.pointee.hooks) { records in
       records.bindMemory(to: view_hook.self).prefix(count).map { record in
         Hook(
-          family: record.family, point: record.hook, priority: record.priority, address: record.address,
-          function: text(of: record.function), table: text(of: record.table), chain: text(of: record.chain))
+          family: record.family, point: record.hook, priority: record.priority,
+          address: record.address,
+          function: text(of: record.function), table: text(of: record.table),
+          chain: text(of: record.chain))
       }
     }
   }
@@ -77,7 +79,8 @@ package final class KernelView {
         for record in raw.bindMemory(to: view_device.self).prefix(asked.count)
         where record.found != 0 {
           found.append(
-            Device(index: record.ifindex, record: record, receiveHandler: text(of: record.rx_handler)))
+            Device(
+              index: record.ifindex, record: record, receiveHandler: text(of: record.rx_handler)))
         }
       }
     }

@@ -187,8 +187,7 @@ private struct LayoutParser {
       rest = rest.dropLast()
       counts.insert(count, at: 0)
     }
-    guard let last = rest.popLast() else { throw unreadable }
-    let name = try identifier(last)
+    guard let name = rest.popLast(), Self.isIdentifier(name) else { throw unreadable }
     let pointers = rest.reversed().prefix { $0 == "*" }.count
     let type = rest.dropLast(pointers).filter { $0 != "const" && $0 != "volatile" }
     guard !type.isEmpty, type.allSatisfy(Self.isIdentifier), bits == nil || counts.isEmpty else {

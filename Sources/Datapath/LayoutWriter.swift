@@ -96,7 +96,8 @@ struct LayoutWriter<Source: TypeSource> {
     if declared.contains(embedded), embedded != name { return nil }
     throw DatapathError(
       "laying out struct \(name)",
-      "line \(member.line): \(member.name) is of the type \(member.type), which is not declared before")
+      "line \(member.line): \(member.name) is of the type \(member.type), which is not declared before"
+    )
   }
 
   private func check(
@@ -117,7 +118,8 @@ struct LayoutWriter<Source: TypeSource> {
     if field.size != extent.size {
       throw DatapathError(
         attempt,
-        "\(member.name) has \(extent.size) bytes in kernel/types.h and \(field.size) in this kernel")
+        "\(member.name) has \(extent.size) bytes in kernel/types.h and \(field.size) in this kernel"
+      )
     }
   }
 

@@ -118,7 +118,23 @@ package final class Pins {
   }
 
   private func unmount() {
-    guard let ownMount, directoryEntries(ownMount)?.isEmpty == true else { return }
+    guard let ownMount, !Self.isUsed(ownMount) else { return }
     if umount2(ownMount, 0) == 0 { rmdir(ownMount) }
+  }
+
+  /// Whether anything is pinned in a bpffs, or about to be. Kernels put files of their own at the top,
+  /// and tc makes directories in the first bpffs it finds.
+  private static func isUsed(_ place: String, depth: Int = 0) -> Bool {
+    for name in directoryEntries(place) ?? [] {
+      var status = stat()
+      guard lstat("\(place)/\(name)", &status) == 0 else { continue }
+      if status.st_mode & S_IFMT == S_IFDIR {
+        let isOurs = depth == 0 && name.hasPrefix("fpd-")
+        if isOurs || depth > 4 || isUsed("\(place)/\(name)", depth: depth + 1) { return true }
+      } else if depth > 0 || !name.hasSuffix(".debug") {
+        return true
+      }
+    }
+    return false
   }
 }

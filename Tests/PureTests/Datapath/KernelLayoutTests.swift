@@ -77,7 +77,8 @@ private struct FakeKernel: TypeSource {
     kernel.fields["3:inner"] = KernelField(bitOffset: 0, size: 8)
     let text = try layout(
       "struct inner {\n u64 a;\n};\nstruct outer {\n struct inner inner;\n};", kernel)
-    #expect(text.contains("#define HAS_TYPE_inner 0\n#define SIZE_inner 0\n#define TYPE_ID_inner 0"))
+    #expect(
+      text.contains("#define HAS_TYPE_inner 0\n#define SIZE_inner 0\n#define TYPE_ID_inner 0"))
     #expect(text.contains("#define HAS_inner_a 0\nstruct inner;\n"))
     #expect(text.contains("#define HAS_outer_inner 0\nstruct outer {\n\tchar pad_0_0[8];\n}"))
   }
@@ -87,7 +88,8 @@ private struct FakeKernel: TypeSource {
     kernel.structures["net_bridge"] = KernelStructure(id: 99, size: 8, module: "bridge")
     #expect(
       try layout("struct net_bridge { /* module: bridge */\n};", kernel)
-        .contains("#define HAS_TYPE_net_bridge 1\n#define SIZE_net_bridge 8\n#define TYPE_ID_net_bridge 0"))
+        .contains(
+          "#define HAS_TYPE_net_bridge 1\n#define SIZE_net_bridge 8\n#define TYPE_ID_net_bridge 0"))
     #expect(try layout("struct net_bridge {\n};", kernel).contains("HAS_TYPE_net_bridge 0"))
   }
 
@@ -153,9 +155,11 @@ private struct FakeKernel: TypeSource {
     kernel.functions["bpf_rdonly_cast"] = 4711
     kernel.symbols["ptype_all"] = 0xffff_ffff_8200_0000
     let text = try layout(
-      "/* kfunc: bpf_rdonly_cast */\n/* kfunc: gone */\n/* ksym: ptype_all */\n/* ksym: lost */", kernel)
+      "/* kfunc: bpf_rdonly_cast */\n/* kfunc: gone */\n/* ksym: ptype_all */\n/* ksym: lost */",
+      kernel)
     #expect(text.contains("#define KFUNC_bpf_rdonly_cast 4711\n#define KFUNC_gone 0\n"))
-    #expect(text.contains("#define KSYM_ptype_all 0xffffffff82000000ULL\n#define KSYM_lost 0x0ULL\n"))
+    #expect(
+      text.contains("#define KSYM_ptype_all 0xffffffff82000000ULL\n#define KSYM_lost 0x0ULL\n"))
   }
 
   @Test func arraysWithoutLengthStandAtTheirPlace() throws {
