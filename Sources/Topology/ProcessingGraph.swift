@@ -38,6 +38,9 @@ package enum Hook: String, Sendable {
   case none
 }
 
+/// For rooms that have hooks of their own.
+package typealias GraphHook = Hook
+
 /// Of a device, what a program is made for.
 package struct DeviceTraits: Equatable, Sendable {
   /// Its frames may come from a local sender.

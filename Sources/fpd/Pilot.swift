@@ -124,7 +124,7 @@ final class Pilot {
 }
 
 extension Datapath.Hook {
-  init?(_ hook: Topology.Hook) {
+  init?(_ hook: GraphHook) {
     switch hook {
     case .xdp: self = .xdp
     case .genericXDP: self = .genericXDP

@@ -7,12 +7,7 @@
 #ifndef FPM_KERNEL_HELPERS_H
 #define FPM_KERNEL_HELPERS_H
 
-typedef unsigned char u8;
-typedef unsigned short u16;
-typedef unsigned int u32;
-typedef unsigned long long u64;
-typedef signed int s32;
-typedef signed long long s64;
+#include "numbers.h"
 
 #define SEC(name) __attribute__((section(name), used))
 #define fp_inline static inline __attribute__((always_inline))

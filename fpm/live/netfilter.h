@@ -44,6 +44,7 @@ fp_inline outcome fp_netfilter_ipv4(u64 network)
 	return GO_ON;
 }
 
+#ifdef BRIDGE_PREROUTING
 fp_inline outcome expect_bridge_hook(u64 network, u32 hook, u32 count)
 {
 #if HAS_net_hooks_bridge
@@ -83,5 +84,6 @@ fp_inline outcome fp_netfilter_bridge_out(u64 network)
 		return result;
 	return expect_bridge_hook(network, HOOK_POSTROUTING, BRIDGE_POSTROUTING);
 }
+#endif
 
 #endif
