@@ -110,7 +110,7 @@ package struct EntryObject: Sendable {
 
   /// Compiles it, or takes it from the cache, and warms libbpf up with it.
   package init(_ source: ObjectSource) throws(DatapathError) {
-    bytes = try source.object("entry.bpf.c", with: ["kernel/helpers.h"])
+    bytes = try source.object("entry.bpf.c", with: ["kernel/helpers.h", "kernel/numbers.h"])
     try Loader.warmUp(bytes)
   }
 }

@@ -74,6 +74,11 @@ package final class Deployment {
   /// A predecessor's, until the first plan says what becomes of them.
   private var adopted: [Int32: [Attachment]] = [:]
 
+  /// All of ours, a predecessor's included.
+  var attachments: [Attachment] {
+    places.values.compactMap(\.attachment) + adopted.values.flatMap { $0 }
+  }
+
   /// How many attachments of a predecessor run until there is a plan.
   package var adoptedCount: Int { adopted.values.reduce(0) { $0 + $1.count } }
 

@@ -12,7 +12,7 @@ package final class KernelView {
   private let devicesProgram: Int32
 
   package init(_ source: ObjectSource) throws(DatapathError) {
-    let bytes = try source.object("live/view.bpf.c", with: ["live/view.h", "kernel/helpers.h"])
+    let bytes = try source.object("live/view.bpf.c", with: ["live/view.h", "kernel/helpers.h", "kernel/numbers.h"])
     let loaded = try LoadedObject(bytes, name: "fpd_view")
     area = try loaded.globals(as: view_area.self)
     identityProgram = bpf_program__fd(try loaded.program("fpd_identity"))
@@ -33,6 +33,7 @@ package final class KernelView {
     package var family: UInt8
     package var point: UInt8
     package var priority: Int32
+    package var address: UInt64
     package var function: String
     package var table: String
     package var chain: String
@@ -48,6 +49,7 @@ package final class KernelView {
       records.bindMemory(to: view_hook.self).prefix(count).map { record in
         Hook(
           family: record.family, point: record.hook, priority: record.priority,
+          address: record.address,
           function: text(of: record.function), table: text(of: record.table),
           chain: text(of: record.chain))
       }

@@ -25,6 +25,8 @@ package struct NetfilterHook: Equatable, Sendable {
   package var point: Point
   package var priority: Int32
   package var function: String
+  /// Where the function is in the kernel's memory.
+  package var address: UInt64 = 0
   package var owner: Owner
 
   package init(
@@ -98,6 +100,7 @@ package struct DeviceView: Equatable, Sendable {
   package var taps: UInt32 = 0
   /// The function that takes the device's packets before any protocol does, "" when none.
   package var receiveHandler = ""
+  package var receiveHandlerAddress: UInt64 = 0
 
   package init(link: Int32) { self.link = link }
 

@@ -21,8 +21,17 @@ extension Derivation {
     }
     if settings.vlanFiltering { describe(settings, &conf) }
     nodes.append(Node(module: .bridge, conf: conf, next: nil))
+    let judged = slowPath.count
     if let port { judge(port) }
     judge(settings)
+    let all: Set<Reason> = [
+      .portNotForwarding, .portFlag, .vlanProtocol, .spanningTreeGroups, .bridgeFilter, .unreadable,
+    ]
+    let firewall = surroundings.firewall
+    let free =
+      !slowPath[judged...].contains { all.contains($0.reason) } && firewall.hooksKnown
+      && !(firewall.bridgeNetfilter && !firewall.letsRoutedPass)
+    if port != nil, free, !settings.vlanFiltering { fast.insert(.bridge) }
   }
 
   private func describe(_ port: BridgePort, _ conf: inout JSON.Object) {
@@ -43,12 +52,10 @@ extension Derivation {
 
   private mutating func judge(_ port: BridgePort) {
     if port.state != .forwarding { punt(.portNotForwarding, port.state.name) }
+    // The others are for frames that the kernel handles in any case: ARP, BPDUs, multicast.
     let flags: [(Bool, String)] = [
       (port.locked, "locked"), (port.macAuthenticationBypass, "mab"),
-      (port.guarded, "bpdu_guard"), (port.rootBlock, "root_block"),
-      (port.proxyARP, "proxy_arp"), (port.suppressNeighbours, "neigh_suppress"),
-      (port.vlanTunnel, "vlan_tunnel"), (port.backupPort != nil, "backup_port"),
-      (port.groupForwardMask != 0, "group_fwd_mask"),
+      (port.vlanTunnel, "vlan_tunnel"),
     ]
     let set = flags.filter(\.0).map(\.1)
     if !set.isEmpty { punt(.portFlag, set.joined(separator: ", ")) }
@@ -67,7 +74,10 @@ extension Derivation {
     let called6 = settings.callIP6Tables || sysctls.bridgeCallIP6Tables ?? 0 != 0
     let calledARP = settings.callARPTables || sysctls.bridgeCallARPTables ?? 0 != 0
     if called || called6 || calledARP, firewall.bridgeNetfilter || !firewall.hooksKnown {
-      let families = [(called, "IPv4"), (called6, "IPv6"), (calledARP, "ARP")]
+      // IPv4 passes through where nothing stands on its hooks.
+      let families = [
+        (called && !firewall.letsRoutedPass, "IPv4"), (called6, "IPv6"), (calledARP, "ARP"),
+      ]
       punt(.bridgeNetfilter, families.filter(\.0).map(\.1).joined(separator: ", "))
     }
   }

@@ -22,7 +22,13 @@ extension Derivation {
     addFilter()
     nodes.append(Node(module: .router, conf: routerConf(device), next: nil))
     addBridgesBehind(device)
+    let judged = slowPath.count
     judgeRouting(device)
+    let all: Set<Reason> = [.policyRules, .ipsec]
+    let free = !slowPath[judged...].contains { all.contains($0.reason) }
+    // What comes in by a bridge's port reaches the router through the bridge.
+    let reachable = device.index == link.index || fast.contains(.bridge)
+    if free, reachable, surroundings.firewall.letsRoutedPass { fast.insert(.router) }
   }
 
   private mutating func addFilter() {
@@ -33,6 +39,11 @@ extension Derivation {
       punt(.netfilterHook, firewall.strangers.joined(separator: ", "))
     }
     for problem in surroundings.state.problems { punt(.unreadable, problem.part) }
+    if !firewall.isActive, !firewall.rulesets.isEmpty {
+      punt(.netfilterHook, firewall.rulesets.joined(separator: ", "))
+    } else if firewall.isActive {
+      punt(.filterRules, firewall.tables.joined(separator: ", "))
+    }
     if firewall.isActive {
       var conf = JSON.Object()
       conf.append("family", "ipv4")

@@ -5,6 +5,8 @@ import OrderedJSON
 /// the way of doing it faster.
 package struct ProcessingGraph: Equatable, Sendable {
   package var interfaces: [InterfaceGraph] = []
+  /// What stands on netfilter's hooks although it is all harmless: programs make sure of it.
+  package var hooks = HarmlessHooks()
 
   package init() {}
 
@@ -20,6 +22,10 @@ package struct InterfaceGraph: Equatable, Sendable {
   package var hook: Hook
   package var nodes: [Node]
   package var slowPath: [SlowPath]
+  /// Modules that can finish packets; with none of them a fast path would only hand on.
+  package var fast: Set<Module> = []
+  /// What a program has to know of the device beside the graph.
+  package var device = DeviceTraits()
 
   /// What keeps the interface slow as a whole, if anything.
   package var obstacle: SlowPath? { slowPath.first { $0.scope == .interface } }
@@ -30,6 +36,24 @@ package enum Hook: String, Sendable {
   case genericXDP = "xdp-generic"
   case tc
   case none
+}
+
+/// For rooms that have hooks of their own.
+package typealias GraphHook = Hook
+
+/// Of a device, what a program is made for.
+package struct DeviceTraits: Equatable, Sendable {
+  /// Its frames may come from a local sender.
+  package var isVeth = false
+  /// The function that takes its frames before any protocol does: the bridge's.
+  package var receiveHandler: UInt64 = 0
+}
+
+/// The functions on netfilter's hooks, point by point as the kernel numbers them, when they are all known
+/// to leave alone what the fast path takes.
+package struct HarmlessHooks: Equatable, Sendable {
+  package var ipv4: [[UInt64]] = Array(repeating: [], count: 5)
+  package var bridge: [[UInt64]] = Array(repeating: [], count: 5)
 }
 
 /// A module and how it is specialised, and which module comes after it.

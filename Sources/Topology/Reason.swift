@@ -40,7 +40,52 @@ package enum Reason: String, CaseIterable, Sendable {
   case nat
   case netfilterHook = "netfilter-hook"
   case unmodelledRules = "unmodelled-rules"
+  case filterRules = "filter-rules"
   case unreadable
+
+  // What a program finds out about a packet.
+  case changed
+  case multicast
+  case otherProtocol = "other-protocol"
+  case otherHost = "other-host"
+  case vlanTag = "vlan-tag"
+  case vlanOffload = "vlan-offload"
+  case checksumOffload = "checksum-offload"
+  case malformed
+  case ipChecksum = "ip-checksum"
+  case ipOptions = "ip-options"
+  case padding
+  case martianSource = "martian-source"
+  case martianDestination = "martian-destination"
+  case ownSource = "own-source"
+  case reversePath = "reverse-path"
+  case localDelivery = "local-delivery"
+  case noRoute = "no-route"
+  case routeType = "route-type"
+  case routeRealms = "route-realms"
+  case multipath
+  case nextHop = "next-hop"
+  case nextHopException = "next-hop-exception"
+  case ttlExpired = "ttl-expired"
+  case redirectNeeded = "redirect-needed"
+  case mtuExceeded = "mtu-exceeded"
+  case neighbour
+  case egressDown = "egress-down"
+  case egressDevice = "egress-device"
+  case egressCannotRedirect = "egress-cannot-redirect"
+  case invalidSourceMAC = "invalid-source-mac"
+  case sourceUnknown = "source-unknown"
+  case sourceMoved = "source-moved"
+  case ageingRefresh = "ageing-refresh"
+  case destinationUnknown = "destination-unknown"
+  case samePort = "same-port"
+  case isolatedPort = "isolated-port"
+  case vlanNotAllowed = "vlan-not-allowed"
+
+  // What keeps fpd from attaching.
+  case cannotReadLive = "cannot-read-live"
+  case noNativeXDP = "no-native-xdp"
+  case loadFailed = "load-failed"
 
   /// What it means, for a person.
   package var meaning: String {
@@ -79,7 +124,101 @@ package enum Reason: String, CaseIterable, Sendable {
     case .nat: "addresses may be translated"
     case .netfilterHook: "a netfilter hook that is not understood is on the path"
     case .unmodelledRules: "rules with matches or targets that are not understood"
+    case .filterRules: "forwarded packets pass firewall rules, which the kernel judges"
+    case .changed: "a setting has changed for which a new program is being made"
+    case .multicast: "multicast and broadcast frames are for several receivers"
+    case .otherProtocol: "neither IPv4 nor a frame from one station to another"
+    case .otherHost: "the frame is addressed to another host"
+    case .vlanTag: "the frame has a VLAN tag"
+    case .vlanOffload: "the device takes VLAN tags off before the fast path could see them"
+    case .checksumOffload: "a local sender has left the checksum to be filled in later"
+    case .malformed: "the headers are not sound"
+    case .ipChecksum: "the checksum of the IP header is wrong"
+    case .ipOptions: "the IP header has options"
+    case .padding: "the frame has bytes behind the packet, which the kernel cuts off"
+    case .martianSource: "the source address can be nobody's"
+    case .martianDestination: "the destination address can be nobody's"
+    case .ownSource: "the source is an address of this host"
+    case .reversePath: "the way back to the source does not satisfy rp_filter"
+    case .localDelivery: "the packet is for this host"
+    case .noRoute: "no route leads to the destination"
+    case .routeType: "the route is a blackhole, unreachable, prohibit or broadcast route"
+    case .routeRealms: "routes or rules count traffic by realm"
+    case .multipath: "the route has several next hops"
+    case .nextHop: "the next hop is dead, reached through IPv6 or chosen by TOS"
+    case .nextHopException: "the next hop has exceptions (path MTU, redirects) that may apply"
+    case .ttlExpired: "the packet's time to live is over; the kernel tells its sender"
+    case .redirectNeeded: "the sender should be told of a better first hop"
+    case .mtuExceeded: "the packet is too large for the way out"
+    case .neighbour: "the next hop's MAC address is not known or must be confirmed"
+    case .egressDown: "the device that the packet leaves by is down or has no carrier"
+    case .egressDevice: "the device that the packet leaves by takes no Ethernet frames"
+    case .egressCannotRedirect: "the device that the packet leaves by cannot take frames from XDP"
+    case .invalidSourceMAC: "the source MAC address is zero or multicast"
+    case .sourceUnknown: "the bridge has yet to learn the source"
+    case .sourceMoved: "the source has moved to another port"
+    case .ageingRefresh: "the bridge has to note that the source is still there"
+    case .destinationUnknown: "the bridge does not know the destination and floods"
+    case .samePort: "the destination is where the frame came from"
+    case .isolatedPort: "both ports are isolated"
+    case .vlanNotAllowed: "the frame's VLAN is not one that both ports take"
+    case .cannotReadLive: "this kernel does not let programs read its tables"
+    case .noNativeXDP: "the driver has no XDP of its own"
+    case .loadFailed: "a program could not be made or loaded; fpctl status tells why"
     case .unreadable: "this part of the kernel's configuration could not be read"
+    }
+  }
+}
+
+extension Reason {
+  /// Those a program tells for a packet, in the order of its counters, which begin with the packets
+  /// forwarded and dropped.
+  package static let counted: [Reason] = [
+    .packetTap, .receiveHandler, .netfilterIngress, .foreignIngress, .multicast, .otherProtocol, .ipv6,
+    .otherHost, .vlanTag, .vlanOffload, .checksumOffload, .malformed, .ipChecksum, .ipOptions, .padding,
+    .martianSource, .martianDestination, .ownSource, .reversePath, .localDelivery, .forwardingOff,
+    .noRoute, .routeType, .routeRealms, .policyRules, .multipath, .nextHop, .nextHopException,
+    .encapsulatedRoutes, .ipsec, .netfilterHook, .ttlExpired, .redirectNeeded, .mtuExceeded, .neighbour,
+    .egressDown, .egressDevice, .egressCannotRedirect, .egressQdisc, .foreignEgress, .netfilterEgress,
+    .invalidSourceMAC, .portNotForwarding, .portFlag, .spanningTreeGroups, .bridgeFilter,
+    .bridgeNetfilter, .sourceUnknown, .sourceMoved, .ageingRefresh, .destinationUnknown, .samePort,
+    .isolatedPort, .vlanNotAllowed, .changed,
+  ]
+
+  /// The first counter of a reason.
+  package static let firstCounter = 2
+
+  /// The reason behind a counter; `nil` for those of forwarded and dropped packets, and for none.
+  package init?(counter: Int) {
+    let place = counter - Self.firstCounter
+    guard Self.counted.indices.contains(place) else { return nil }
+    self = Self.counted[place]
+  }
+
+  package var counter: Int? {
+    Self.counted.firstIndex(of: self).map { $0 + Self.firstCounter }
+  }
+}
+
+extension Reason {
+  /// At which step of a packet's way it is found out.
+  package var step: String {
+    switch self {
+    case .packetTap, .receiveHandler, .netfilterIngress, .foreignIngress, .vlanOffload,
+      .checksumOffload:
+      "ingress"
+    case .multicast, .otherProtocol, .ipv6, .otherHost, .vlanTag, .malformed, .ipChecksum, .ipOptions,
+      .padding:
+      "parse"
+    case .invalidSourceMAC, .portNotForwarding, .portFlag, .spanningTreeGroups, .bridgeFilter,
+      .bridgeNetfilter, .sourceUnknown, .sourceMoved, .ageingRefresh, .destinationUnknown, .samePort,
+      .isolatedPort, .vlanNotAllowed:
+      "bridge"
+    case .egressDown, .egressDevice, .egressCannotRedirect, .egressQdisc, .foreignEgress,
+      .netfilterEgress:
+      "egress"
+    case .netfilterHook, .unmodelledRules, .filterRules, .conntrack, .nat: "filter"
+    default: "router"
     }
   }
 }

@@ -79,6 +79,10 @@ struct Firewall {
   var bridgeFilters: [String] = []
   var bridgeNetfilter = false
   var hooksKnown = true
+  /// What stands on the hooks when nothing else does.
+  var harmless = HarmlessHooks()
+  /// Hooks whose functions depend on rules, which are not judged per packet yet.
+  var rulesets: [String] = []
 
   private static let path: Set<NetfilterHook.Point> = [.prerouting, .forward, .postrouting]
 
@@ -94,7 +98,27 @@ struct Firewall {
       hooksKnown = false
       return
     }
-    for hook in hooks where Self.path.contains(hook.point) { take(hook) }
+    for hook in hooks {
+      if Self.path.contains(hook.point) { take(hook) }
+      remember(hook)
+    }
+  }
+
+  /// Whether a routed packet meets nothing but what is harmless.
+  var letsRoutedPass: Bool {
+    hooksKnown && rulesets.isEmpty && strangers.isEmpty && !conntrack && !natHooks && fits
+  }
+
+  /// Whether programs have room for what stands on each hook.
+  private var fits: Bool { (harmless.ipv4 + harmless.bridge).allSatisfy { $0.count <= 4 } }
+
+  private mutating func remember(_ hook: NetfilterHook) {
+    let point = Int(hook.point.rawValue)
+    switch hook.family {
+    case .ipv4: harmless.ipv4[point].append(hook.address)
+    case .bridge: harmless.bridge[point].append(hook.address)
+    case .ipv6, .arp: break
+    }
   }
 
   /// Whether a packet that is forwarded can meet a rule or a policy that is not acceptance.
@@ -120,9 +144,10 @@ struct Firewall {
     switch (hook.family, hook.owner) {
     case (.ipv4, .conntrack): conntrack = true
     case (.ipv4, .nat): natHooks = true
-    case (.ipv4, .nftables), (.ipv4, .xtables), (.ipv4, .defragmentation),
-      (.ipv4, .bridgeNetfilter):
-      break
+    case (.ipv4, .nftables), (.ipv4, .xtables), (.ipv4, .defragmentation):
+      if !rulesets.contains(hook.owner.text) { rulesets.append(hook.owner.text) }
+    // ip_sabotage_in() lets pass what has not come through a bridge's iptables.
+    case (.ipv4, .bridgeNetfilter): break
     // apparmor_ip_postroute() judges packets by the socket that sent them; a forwarded one has none
     // and is accepted.
     case (.ipv4, .apparmor): break

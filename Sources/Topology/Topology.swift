@@ -9,6 +9,7 @@ package enum Topology {
   ) -> ProcessingGraph {
     let surroundings = Surroundings(state)
     var graph = ProcessingGraph()
+    graph.hooks = surroundings.firewall.harmless
     graph.interfaces.reserveCapacity(state.links.count)
     for link in state.links {
       var derivation = Derivation(link, in: surroundings)
@@ -24,6 +25,8 @@ struct Derivation {
   let surroundings: Surroundings
   var nodes: [Node] = []
   var slowPath: [SlowPath] = []
+  /// Modules that can finish packets here.
+  var fast: Set<Module> = []
 
   init(_ link: Link, in surroundings: Surroundings) {
     self.link = link
@@ -38,10 +41,14 @@ struct Derivation {
     if preference == .off { stop(.hookOff) }
     // Modules were added in the order packets meet them.
     for index in nodes.indices.dropLast() { nodes[index].next = nodes[index + 1].module }
-    let slow = nodes.isEmpty || slowPath.contains { $0.scope == .interface }
-    return InterfaceGraph(
+    let slow = fast.isEmpty || slowPath.contains { $0.scope == .interface }
+    var graph = InterfaceGraph(
       name: link.name, index: link.index, hook: slow ? .none : hook(preference), nodes: nodes,
       slowPath: slowPath)
+    graph.fast = fast
+    graph.device.isVeth = link.kind == .veth
+    graph.device.receiveHandler = surroundings.view(link).receiveHandlerAddress
+    return graph
   }
 
   /// The whole interface stays slow.

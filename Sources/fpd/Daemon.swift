@@ -14,6 +14,9 @@ final class Daemon {
   var configuration: Configuration
   var log: Log
   let tracker: Tracker
+  /// `nil` where nothing can be accelerated: see the handicaps.
+  let pilot: Pilot?
+  private var samples: Samples
 
   private let loop: EventLoop
   private let server: ControlServer
@@ -22,9 +25,12 @@ final class Daemon {
   private let replaceWatch: ReplaceWatch?
   private let signals: Int32
   private var watchdog: EventLoop.Timer?
+  private var sampling: EventLoop.Timer?
   private var monitors: [Reply] = []
   private var waiters: [Waiter] = []
   private var reloadProblem: String?
+  /// Whether the first fast path has been live.
+  private var isReady = false
 
   /// A client that waits for the graph to be what the kernel is.
   private struct Waiter {
@@ -63,14 +69,34 @@ final class Daemon {
     }
     replaceWatch = watch
     let rules = configuration
+    let loop = loop
+    do {
+      pilot = try Pilot(
+        objects: source, share: Self.share, state: configuration.stateDirectory.value, log: log,
+        watch: { descriptor, handler in try? loop.watch(descriptor, handler) },
+        unwatch: { loop.unwatch($0) })
+    } catch {
+      pilot = nil
+      log.warning("nothing is accelerated: \(error)")
+      handicaps.append(
+        .init(part: "data-path", detail: Self.firstLine(String(describing: error))))
+    }
+    samples = Samples()
     tracker = try Tracker(loop: loop, log: log, live: live, handicaps: handicaps) {
       HookPreference(rules.hook(for: $0).value)
     }
   }
 
   func run() throws {
-    tracker.onChange = { [unowned self] in tellMonitors() }
-    tracker.onSettled = { [unowned self] in answerWaiters() }
+    tracker.onChange = { [unowned self] in
+      pilot?.follow(tracker.graph)
+      tellMonitors()
+    }
+    tracker.onSettled = { [unowned self] in settle() }
+    if let pilot {
+      tracker.withoutOurs = { [unowned pilot] in pilot.withoutOurs($0) }
+      pilot.onChange = { [unowned self] in settle() }
+    }
     try loop.watch(signals) { [unowned self] in heedSignal() }
     try loop.watch(server.descriptor) { [unowned self] in
       server.serve { [unowned self] in answer($0, $1) }
@@ -83,9 +109,11 @@ final class Daemon {
     try tracker.start()
     startWatchdog()
     log.notice("fpd \(version) follows \(tracker.graph.interfaces.count) interfaces")
-    notice.ready(summary)
+    startSampling()
+    settle()
     loop.run()
     notice.stopping()
+    pilot?.removeAll()
     server.close()
     log.notice("stopped")
   }
@@ -100,9 +128,11 @@ final class Daemon {
     let clang = configuration.clang
     let path = clang.source == .builtIn ? nil : clang.value
     return ObjectSource(
-      share: ObjectSource.locateShare() ?? "/usr/share/fpd", compiler: Compiler(configured: path),
+      share: share, compiler: Compiler(configured: path),
       cache: ObjectCache(directory: configuration.cacheDirectory.value))
   }
+
+  private static let share = ObjectSource.locateShare() ?? "/usr/share/fpd"
 
   private static func firstLine(_ text: String) -> String {
     String(text.split(separator: "\n").first ?? "")
@@ -171,9 +201,7 @@ final class Daemon {
       case .monitor:
         monitors.append(reply)
         reply.stream(news)
-      case .why:
-        throw Refusal(
-          .negative, "this version of fpd attaches no fast path: the kernel handles every packet")
+      case .why: reply.finish(try why(request))
       }
     } catch {
       reply.refuse(error)
@@ -198,24 +226,7 @@ final class Daemon {
     return tracker.graph.json(generation: tracker.generation, only: name)
   }
 
-  /// Nothing is attached, so nothing is counted: the zeros are true.
-  private func stats(_ request: Request) throws(Refusal) -> JSON {
-    let name = try request.text("interface")
-    if let name { try requireInterface(name) }
-    let none: JSON = ["packets": 0, "bytes": 0]
-    let interfaces = tracker.graph.interfaces.filter { name == nil || $0.name == name }
-    return [
-      "interfaces": .array(
-        interfaces.map { interface in
-          [
-            "name": .string(interface.name), "forwarded": none, "dropped": none,
-            "punted": .object(JSON.Object()),
-          ]
-        })
-    ]
-  }
-
-  private func requireInterface(_ name: String) throws(Refusal) {
+  func requireInterface(_ name: String) throws(Refusal) {
     let names = tracker.graph.interfaces.map(\.name)
     if !names.contains(name) { throw .unknownInterface(name, known: names) }
   }
@@ -228,7 +239,19 @@ final class Daemon {
     deadline.due = .now + .milliseconds(limit)
     waiters.append(Waiter(reply: reply, deadline: deadline))
     tracker.catchUp()
-    if tracker.isSettled { answerWaiters() }
+    settle()
+  }
+
+  private var isSettled: Bool { tracker.isSettled && pilot?.isSettled ?? true }
+
+  /// What is live may now be what the kernel is configured to do.
+  private func settle() {
+    guard isSettled else { return }
+    if !isReady {
+      isReady = true
+      notice.ready(summary)
+    }
+    answerWaiters()
   }
 
   private func answerWaiters() {
@@ -246,6 +269,12 @@ final class Daemon {
     var all = (tracker.handicaps + tracker.state.problems).map {
       StatusReport.Problem(what: $0.part, detail: $0.detail)
     }
+    for interface in tracker.graph.interfaces {
+      guard case .failed(.loadFailed, let words)? = pilot?.standing(of: interface.index) else {
+        continue
+      }
+      all.append(StatusReport.Problem(what: "data-path", detail: words))
+    }
     if let reloadProblem {
       all.append(StatusReport.Problem(what: "configuration", detail: reloadProblem))
     }
@@ -254,18 +283,61 @@ final class Daemon {
 
   private var currentState: StatusReport.State {
     if !problems.isEmpty { return .degraded }
-    return tracker.isSettled ? .converged : .converging
+    return isSettled ? .converged : .converging
   }
 
   private func status() -> StatusReport {
     StatusReport(
       version: Control.version, state: currentState, generation: Int64(tracker.generation),
-      interfaces: tracker.graph.interfaces.map { interface in
-        InterfaceStatus(
-          name: interface.name, index: Int64(interface.index), hook: .none, accelerated: false,
-          modules: interface.nodes.map(\.module.rawValue),
-          reason: interface.obstacle?.reason.rawValue ?? "no-data-path", fastShare: nil)
-      }, problems: problems)
+      interfaces: tracker.graph.interfaces.map(status), problems: problems)
+  }
+
+  func status(of interface: InterfaceGraph) -> InterfaceStatus {
+    var status = InterfaceStatus(
+      name: interface.name, index: Int64(interface.index), hook: .none, accelerated: false,
+      modules: interface.nodes.map(\.module.rawValue),
+      reason: interface.mainObstacle?.rawValue, fastShare: nil)
+    switch pilot?.standing(of: interface.index) {
+    case .live(let hook)?:
+      status.hook = InterfaceStatus.Hook(rawValue: hook.rawValue) ?? .none
+      status.accelerated = true
+      status.modules = interface.nodes.map(\.module).filter(interface.fast.contains).map(\.rawValue)
+      status.reason = nil
+      status.fastShare = samples.share(of: interface.index)
+    case .failed(let reason, _)?: status.reason = reason.rawValue
+    case .pending?: status.reason = Reason.changed.rawValue
+    case Optional.none: status.reason = Reason.cannotReadLive.rawValue
+    case .some(.none): break
+    }
+    return status
+  }
+
+  // MARK: - Counting
+
+  /// What the fast path has done with an interface's packets so far.
+  private func counters(of interface: InterfaceGraph) -> [Counter]? {
+    pilot?.counters(of: interface.index)
+  }
+
+  private func startSampling() {
+    let timer = loop.timer { [unowned self] in
+      for interface in tracker.graph.interfaces {
+        guard let counters = counters(of: interface) else { continue }
+        samples.add(counters, of: interface.index)
+      }
+      samples.keepOnly(Set(tracker.graph.interfaces.map(\.index)))
+      sampling?.due = .now + Samples.interval
+    }
+    sampling = timer
+    timer.due = .now + Samples.interval
+  }
+}
+
+extension InterfaceGraph {
+  /// What mainly keeps an interface slow; `nil` when nothing does.
+  fileprivate var mainObstacle: Reason? {
+    if let obstacle { return obstacle.reason }
+    return fast.isEmpty ? slowPath.first?.reason ?? .noRoutes : nil
   }
 }
 

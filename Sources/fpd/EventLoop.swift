@@ -32,6 +32,11 @@ final class EventLoop {
     handlers[descriptor] = handler
   }
 
+  func unwatch(_ descriptor: Int32) {
+    epoll_ctl(epoll, EPOLL_CTL_DEL, descriptor, nil)
+    handlers[descriptor] = nil
+  }
+
   func timer(_ fire: @escaping () -> Void) -> Timer {
     let timer = Timer(fire)
     timers.append(timer)

@@ -29,9 +29,11 @@ final class LiveKernelView: LiveView {
       guard let family = NetfilterHook.Family(rawValue: hook.family),
         let point = NetfilterHook.Point(rawValue: hook.point)
       else { return nil }
-      return NetfilterHook(
+      var known = NetfilterHook(
         family: family, point: point, priority: hook.priority, function: hook.function,
         table: hook.table, chain: hook.chain)
+      known.address = hook.address
+      return known
     }
   }
 
@@ -46,6 +48,7 @@ final class LiveKernelView: LiveView {
       view.netfilterEgress = device.record.nf_egress
       view.taps = device.record.taps &+ everywhere
       view.receiveHandler = device.receiveHandler
+      view.receiveHandlerAddress = device.record.rx_handler_address
       return view
     }
   }

@@ -38,6 +38,8 @@ final class Tracker {
   /// Called whenever the tracker has caught up with all it heard of.
   var onSettled: () -> Void = {}
   var preference: (String) -> HookPreference
+  /// Takes away from a state what stands there because of fpd.
+  var withoutOurs: (NetworkState) -> NetworkState = { $0 }
 
   private let loop: EventLoop
   private let log: Log
@@ -208,7 +210,7 @@ final class Tracker {
   }
 
   private func publish() {
-    let next = Topology.derive(state, preference: preference)
+    let next = Topology.derive(withoutOurs(state), preference: preference)
     guard next != graph || generation == 0 else { return }
     graph = next
     generation += 1

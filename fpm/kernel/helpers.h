@@ -7,12 +7,7 @@
 #ifndef FPM_KERNEL_HELPERS_H
 #define FPM_KERNEL_HELPERS_H
 
-typedef unsigned char u8;
-typedef unsigned short u16;
-typedef unsigned int u32;
-typedef unsigned long long u64;
-typedef signed int s32;
-typedef signed long long s64;
+#include "numbers.h"
 
 #define SEC(name) __attribute__((section(name), used))
 #define fp_inline static inline __attribute__((always_inline))
@@ -23,6 +18,33 @@ typedef signed long long s64;
 
 #define core_exists(field) __builtin_preserve_field_info(field, 2) /* BPF_FIELD_EXISTS */
 #define core_size(field) __builtin_preserve_field_info(field, 1)   /* BPF_FIELD_BYTE_SIZE */
+
+/*
+ * A loop of which only the data knows the end. With may_goto the verifier looks at its body once or twice
+ * instead of once for each turn, which is what loading takes most time for; without, `limit` turns.
+ */
+#ifdef HAS_bpf_verifier_state_may_goto_depth
+#define FP_MAY_GOTO HAS_bpf_verifier_state_may_goto_depth
+#else
+#define FP_MAY_GOTO 0
+#endif
+#if FP_MAY_GOTO
+#define repeat(limit) for (;;)
+#define or_give_up(label)                                                                          \
+	asm volatile goto("1:.byte 0xe5\n.byte 0\n"                                                \
+			  ".long ((%l[" #label "] - 1b - 8) / 8) & 0xffff\n.short 0"               \
+			  :                                                                        \
+			  :                                                                        \
+			  :                                                                        \
+			  : label)
+#else
+#define repeat(limit) _Pragma("clang loop unroll(disable)") for (int turn_ = 0; turn_ < (limit); turn_++)
+#define or_give_up(label)                                                                          \
+	do {                                                                                       \
+		if (0)                                                                             \
+			goto label;                                                                \
+	} while (0)
+#endif
 
 /* How libbpf is told of a map: BTF describes a variable in the section ".maps". */
 #define map_number(name, value) int(*name)[value]
@@ -39,6 +61,10 @@ static fp_unused long (*const bpf_loop)(u32 times, void *step, void *context,
 static fp_unused long (*const bpf_ringbuf_output)(void *ring, void *from, u64 size,
 						  u64 flags) = (void *)130;
 static fp_unused u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
+static fp_unused u64 (*const bpf_jiffies64)(void) = (void *)118;
+static fp_unused long (*const bpf_redirect)(u32 ifindex, u64 flags) = (void *)23;
+static fp_unused long (*const bpf_skb_store_bytes)(void *skb, u32 offset, const void *from, u32 size,
+						   u64 flags) = (void *)9;
 static fp_unused void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 static fp_unused long (*const bpf_map_update_elem)(void *map, const void *key, const void *value,
 						   u64 flags) = (void *)2;

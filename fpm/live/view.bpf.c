@@ -480,7 +480,8 @@ static long record_entry(u32 index, struct entry_walk *walk)
 	record->hook = walk->hook;
 	record->nf_tables = 0;
 	record->table[0] = record->chain[0] = 0;
-	symbol(record->function, (u64)kernel_get(entry->hook));
+	record->address = (u64)kernel_get(entry->hook);
+	symbol(record->function, record->address);
 
 	/* the registrations' own descriptions follow the entries: nf_hook_entries_get_hook_ops() */
 	struct nf_hook_ops **all = (void *)&walk->entries->hooks[walk->count];
@@ -579,6 +580,7 @@ static long record_device(u32 index, struct net **net_slot)
 		record->nf_egress = hooks_in(kernel_get(device->nf_hooks_egress));
 	record->taps = taps_on(&device->ptype_all).count;
 	record->rx_handler[0] = 0;
+	record->rx_handler_address = (u64)kernel_get(device->rx_handler);
 	void *handler = kernel_get(device->rx_handler);
 	if (handler)
 		symbol(record->rx_handler, (u64)handler);

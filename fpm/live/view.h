@@ -35,6 +35,7 @@ struct view_hook {
 	unsigned char nf_tables; /* the function evaluates an nftables chain */
 	unsigned char spare;
 	int priority;
+	unsigned long long address; /* of the function */
 	char function[VIEW_SYMBOL_SIZE];
 	char table[VIEW_NAME_SIZE];
 	char chain[VIEW_NAME_SIZE];
@@ -49,6 +50,8 @@ struct view_device {
 	unsigned int nf_ingress; /* how many netfilter functions */
 	unsigned int nf_egress;
 	unsigned int taps;
+	unsigned int spare;
+	unsigned long long rx_handler_address;
 	char rx_handler[VIEW_SYMBOL_SIZE];
 };
 

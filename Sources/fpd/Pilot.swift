@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+import Datapath
+import Glibc
+import Introspection
+import Synth
+import Topology
+
+/// Turns each new graph into programs and has them run; tells what runs where, and why not.
+final class Pilot {
+  private let fastPath: FastPath
+  private let deployment: Deployment
+  private let log: Log
+  /// Graphs that no program could be rendered for.
+  private var faults: [Int32: String] = [:]
+  private var marks: [OwnMark] = []
+
+  /// Something of what runs is different now.
+  var onChange: () -> Void = {}
+
+  init(
+    objects: ObjectSource, share: String, state: String, log: Log,
+    watch: @escaping Deployment.Watch, unwatch: @escaping (Int32) -> Void
+  ) throws {
+    self.log = log
+    let types = try Self.read("\(share)/fpm/kernel/types.h")
+    let layout = try KernelLayout(types: types)
+    let template = try Self.read("\(share)/templates/\(FastPath.templateName)")
+    fastPath = try FastPath(template, layout: layout.text)
+    let entry = try EntryObject(objects)
+    let pins: Pins?
+    do { pins = try Pins(state: state, namespace: NamespaceLock.inode()) } catch {
+      log.notice("a killed fpd will leave nothing to take over: \(error)")
+      pins = nil
+    }
+    deployment = Deployment(
+      objects: objects, includes: try Includes(["\(share)/fpm"]), entry: entry, pins: pins,
+      watch: watch, unwatch: unwatch)
+    marks = deployment.marks
+    deployment.onChange = { [unowned self] in
+      marks = deployment.marks
+      onChange()
+    }
+  }
+
+  private static func read(_ path: String) throws(StartError) -> String {
+    guard let bytes = readFile(path) else { throw StartError("reading \(path)", errno) }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  var isSettled: Bool { deployment.isSettled }
+
+  /// Makes the programs for `graph` run.
+  func follow(_ graph: ProcessingGraph) {
+    faults = [:]
+    var plans: [InterfacePlan] = []
+    for interface in graph.interfaces {
+      guard let hook = Datapath.Hook(interface.hook) else { continue }
+      do {
+        guard let program = try fastPath.program(for: interface, hooks: graph.hooks) else {
+          continue
+        }
+        plans.append(
+          InterfacePlan(
+            interface: interface.index, name: interface.name, hook: hook, source: program.source,
+            config: program.config))
+      } catch {
+        faults[interface.index] = String(describing: error)
+      }
+    }
+    deployment.apply(plans)
+  }
+
+  func removeAll() { deployment.removeAll() }
+
+  // MARK: - What runs
+
+  /// An interface's place as `status` tells it.
+  enum Standing {
+    case live(Datapath.Hook)
+    case pending
+    case failed(Reason, String)
+    case none
+  }
+
+  func standing(of interface: Int32) -> Standing {
+    if let fault = faults[interface] { return .failed(.loadFailed, fault) }
+    switch deployment.state(of: interface) {
+    case .live?:
+      guard let attachment = deployment.attachment(on: interface) else { return .pending }
+      return .live(attachment.hook)
+    case .pending?: return .pending
+    case .failed(let failure)?: return .failed(Reason(failure), failure.description)
+    case nil: return .none
+    }
+  }
+
+  func counters(of interface: Int32) -> [Counter]? {
+    guard let attachment = deployment.attachment(on: interface) else { return nil }
+    return try? attachment.counters()
+  }
+
+  func explain(_ frame: [UInt8], on interface: Int32) throws(DatapathError) -> Explanation? {
+    guard let attachment = deployment.attachment(on: interface) else { return nil }
+    return try attachment.explain(frame)
+  }
+
+  /// The state as it would be if nothing of ours stood anywhere: our own programs are no obstacle.
+  func withoutOurs(_ state: NetworkState) -> NetworkState {
+    guard !marks.isEmpty else { return state }
+    var state = state
+    let programs = Set(marks.map(\.program))
+    let linked = Set(marks.filter { $0.hook == .tc && $0.isLink }.map(\.interface))
+    for place in state.links.indices where !state.links[place].xdp.isEmpty {
+      state.links[place].xdp.removeAll { programs.contains($0.program) }
+    }
+    state.filters.removeAll { programs.contains($0.programID) }
+    guard var views = state.deviceViews else { return state }
+    for place in views.indices where linked.contains(views[place].link) {
+      if views[place].tcxIngress > 0 { views[place].tcxIngress -= 1 }
+    }
+    state.deviceViews = views.filter { !$0.isBare }
+    return state
+  }
+}
+
+extension Datapath.Hook {
+  init?(_ hook: GraphHook) {
+    switch hook {
+    case .xdp: self = .xdp
+    case .genericXDP: self = .genericXDP
+    case .tc: self = .tc
+    case .none: return nil
+    }
+  }
+}
+
+extension Reason {
+  /// Why there was no place for fpd on a hook.
+  init(_ failure: Deployment.Failure) {
+    switch failure.place {
+    case .foreignProgram?: self = .foreignXDP
+    case .driverWithoutXDP?: self = .noNativeXDP
+    case .noInterface?: self = .changed  // its event is on the way
+    case .refused?, nil: self = .loadFailed
+    }
+  }
+}

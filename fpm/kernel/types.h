@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * Which parts of the kernel's memory the fast path reads. fpd looks each one up in the type information
+ * of the kernel it runs on and writes where it lies there (OFFSET_struct_member) into every program; what
+ * a kernel does not have is told by HAS_struct_member. So a program needs no relocation when it is loaded,
+ * which would cost more time than all the rest of a reaction.
+ *
+ * One member a line. "path" says where a member lies deeper than its name tells, "module" which module's
+ * type information may hold the structure, "kfunc" and "ksym" ask for a function's id and an address.
+ */
+#ifndef FPM_KERNEL_TYPES_H
+#define FPM_KERNEL_TYPES_H
+
+/* layout: begin */
+/* kfunc: bpf_cast_to_kern_ctx */
+/* kfunc: bpf_rdonly_cast */
+/* ksym: ptype_all */
+
+struct bpf_verifier_state {
+	u32 may_goto_depth;
+};
+/* The window that kernel memory is looked at through: an array of words that every kernel has. */
+struct linux_mib {
+	u64 mibs[0];
+};
+struct xdp_buff {
+	void *data;
+	struct xdp_rxq_info *rxq;
+};
+struct veth_xdp_buff { /* module: veth */
+	struct sk_buff *skb;
+};
+struct xdp_rxq_info {
+	struct net_device *dev;
+};
+struct sk_buff {
+	struct net_device *dev;
+	u32 ip_summed : 2;
+	u32 vlan_all;
+	u16 vlan_proto;
+};
+struct net_device {
+	u32 priv_flags : 32;
+	u32 mtu;
+	u64 state;
+	u32 flags;
+	u16 hard_header_len;
+	u64 features;
+	s32 ifindex;
+	void *rx_handler;
+	void *rx_handler_data;
+	struct net *nd_net; /* path: nd_net.net */
+	void *tcx_ingress;
+	void *tcx_egress;
+	void *miniq_ingress;
+	void *miniq_egress;
+	struct nf_hook_entries *nf_hooks_ingress;
+	struct nf_hook_entries *nf_hooks_egress;
+	void *ptype_all; /* path: ptype_all.next */
+	u32 xdp_features;
+	u16 type;
+	struct in_device *ip_ptr;
+	u8 *dev_addr;
+	struct Qdisc *qdisc;
+	struct netdev_queue *_tx;
+	u8 priv[0];
+};
+struct bpf_mprog_entry {
+	struct bpf_mprog_bundle *parent;
+};
+struct bpf_mprog_bundle {
+	u32 count;
+};
+struct tcx_entry {
+	void *miniq;
+	void *bundle[0];
+};
+struct netdev_queue {
+	struct Qdisc *qdisc;
+};
+struct Qdisc {
+	struct Qdisc_ops *ops;
+	u32 handle;
+};
+struct Qdisc_ops {
+	u8 id[0];
+};
+struct net {
+	void *ptype_all; /* path: ptype_all.next */
+	struct ipv4_devconf *devconf_all; /* path: ipv4.devconf_all */
+	struct fib_table *fib_main; /* path: ipv4.fib_main */
+	u8 fib_has_custom_rules; /* path: ipv4.fib_has_custom_rules */
+	u8 fib_has_custom_local_routes; /* path: ipv4.fib_has_custom_local_routes */
+	u32 fib_num_tclassid_users; /* path: ipv4.fib_num_tclassid_users.counter */
+	u8 sysctl_ip_fwd_use_pmtu; /* path: ipv4.sysctl_ip_fwd_use_pmtu */
+	u8 sysctl_ip_fwd_update_priority; /* path: ipv4.sysctl_ip_fwd_update_priority */
+	void *hooks_ipv4[0]; /* path: nf.hooks_ipv4 */
+	void *hooks_arp[0]; /* path: nf.hooks_arp */
+	void *hooks_bridge[0]; /* path: nf.hooks_bridge */
+	u32 policy_count[0]; /* path: xfrm.policy_count */
+	u8 policy_default[0]; /* path: xfrm.policy_default */
+};
+struct nf_hook_entries {
+	u16 num_hook_entries;
+	void *hooks[0];
+};
+struct nf_hook_entry {
+	void *hook;
+	void *priv;
+};
+struct in_device {
+	struct net_device *dev;
+	struct in_ifaddr *ifa_list;
+	struct neigh_parms *arp_parms;
+	s32 cnf[0]; /* path: cnf.data */
+};
+struct ipv4_devconf {
+	s32 data[0];
+};
+struct neigh_parms {
+	struct neigh_table *tbl;
+};
+struct neigh_table {
+	struct neigh_hash_table *nht;
+};
+struct neigh_hash_table {
+	void *hash_heads;
+	void *hash_buckets;
+	u32 hash_shift;
+	u32 hash_rnd[0];
+};
+struct neighbour {
+	void *hash; /* path: hash.next */
+	struct neighbour *next;
+	u8 nud_state;
+	u32 ha_lock; /* path: ha_lock.seqcount.seqcount.sequence */
+	u8 ha[0];
+	struct net_device *dev;
+	u8 primary_key[0];
+};
+struct fib_table {
+	void *tb_data;
+};
+struct key_vector {
+	u32 key;
+	u8 pos;
+	u8 bits;
+	u8 slen;
+	void *leaf; /* path: leaf.first */
+	void *tnode[0];
+};
+struct tnode {
+	struct key_vector *parent;
+	struct key_vector kv[0];
+};
+struct fib_alias {
+	void *fa_list; /* path: fa_list.next */
+	struct fib_info *fa_info;
+	u8 fa_dscp;
+	u8 fa_tos;
+	u8 fa_type;
+	u8 fa_slen;
+};
+struct dst_metrics {
+	u32 metrics[0];
+};
+struct fib_nh {
+	void *nh_common[0];
+};
+struct fib_info {
+	u32 fib_flags;
+	u8 fib_dead;
+	u8 fib_scope;
+	struct dst_metrics *fib_metrics;
+	s32 fib_nhs;
+	struct nexthop *nh;
+	struct fib_nh fib_nh[0];
+};
+struct fib_nh_common {
+	struct net_device *nhc_dev;
+	u8 nhc_scope;
+	u8 nhc_gw_family;
+	u8 nhc_flags;
+	struct lwtunnel_state *nhc_lwtstate;
+	u32 nhc_gw; /* path: nhc_gw.ipv4 */
+	void *nhc_exceptions;
+};
+struct nexthop {
+	u8 is_group;
+	struct nh_info *nh_info;
+};
+struct nh_info {
+	u8 reject_nh;
+	void *fib_nhc[0];
+};
+struct net_bridge_port { /* module: bridge */
+	struct net_bridge *br;
+	struct net_device *dev;
+	u64 flags;
+	struct net_bridge_port *backup_port;
+	u8 state;
+	s32 hwdom;
+	struct net_bridge_vlan_group *vlgrp;
+};
+struct net_bridge { /* module: bridge */
+	struct net_device *dev;
+	u64 options;
+	void *fdb_hash_tbl; /* path: fdb_hash_tbl.tbl */
+	u64 ageing_time;
+	u16 vlan_proto;
+	struct net_bridge_vlan_group *vlgrp;
+};
+struct bucket_table {
+	u32 size;
+	u32 nest;
+	u32 hash_rnd;
+	void *buckets[0];
+};
+struct net_bridge_fdb_entry { /* module: bridge */
+	void *rhnode; /* path: rhnode.next */
+	struct net_bridge_port *dst;
+	u64 key; /* path: key */
+	u64 flags;
+	u64 updated;
+};
+struct net_bridge_vlan_group { /* module: bridge */
+	void *vlan_hash; /* path: vlan_hash.tbl */
+	u16 pvid;
+	u8 pvid_state;
+};
+struct net_bridge_vlan { /* module: bridge */
+	void *vnode; /* path: vnode.next */
+	u16 vid;
+	u16 flags;
+	u16 priv_flags;
+	u8 state;
+};
+/* layout: end */
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * The bridge's own forwarding database, live: br_fdb_find_rcu() over the same rhashtable.
+ */
+#ifndef FPM_LIVE_FDB_H
+#define FPM_LIVE_FDB_H
+
+#include "../packet.h"
+
+enum {
+	ENTRY_LOCAL = 1 << 0,		/* BR_FDB_LOCAL */
+	ENTRY_STATIC = 1 << 1,		/* BR_FDB_STATIC */
+	ENTRY_NOTIFIES = 1 << 7,	/* BR_FDB_NOTIFY_INACTIVE */
+	ENTRY_LOCKED = 1 << 8,		/* BR_FDB_LOCKED */
+	ENTRIES_IN_BUCKET = 16,
+};
+
+#define ROTATE(value, by) ((value) << (by) | (value) >> (32 - (by)))
+
+/* jhash2() of two words, as rhashtables hash keys of eight bytes. */
+fp_inline u32 hash_words(u32 low, u32 high, u32 seed)
+{
+	u32 a, b, c;
+	a = b = c = 0xdeadbeef + (2 << 2) + seed;
+	b += high;
+	a += low;
+	c ^= b, c -= ROTATE(b, 14);
+	a ^= c, a -= ROTATE(c, 11);
+	b ^= a, b -= ROTATE(a, 25);
+	c ^= b, c -= ROTATE(b, 16);
+	a ^= c, a -= ROTATE(c, 4);
+	b ^= a, b -= ROTATE(a, 14);
+	c ^= b, c -= ROTATE(b, 24);
+	return c;
+}
+
+/* The entry of a MAC address (and VLAN, above it) in a bridge's table, 0 if it has none. */
+fp_inline u64 fp_fdb_find(u64 table, u64 key)
+{
+	window about = look(table);
+	u32 size = seen(about, bucket_table, size);
+	u32 seed = seen(about, bucket_table, hash_rnd);
+	if (seen(about, bucket_table, nest))
+		return 0; /* a table that could not be allocated in one piece */
+	u32 bucket = hash_words((u32)key, (u32)(key >> 32), seed) & (size - 1);
+	u64 buckets = table + OFFSET(bucket_table, buckets);
+	u64 at = live_word(buckets + 8ULL * bucket) & ~1ULL; /* bit 0 is the bucket's lock */
+
+	repeat(ENTRIES_IN_BUCKET) {
+		or_give_up(many);
+		if (!at || at & 1) /* odd: the end of the chain */
+			return 0;
+		window entry = look(at);
+		if (seen(entry, net_bridge_fdb_entry, key) == key)
+			return at;
+		at = (u64)seen(entry, net_bridge_fdb_entry, rhnode);
+	}
+many:
+	return 0;
+}
+
+#endif

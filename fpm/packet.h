@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * What the modules know of a packet, and what becomes of it.
+ */
+#ifndef FPM_PACKET_H
+#define FPM_PACKET_H
+
+#include "live/kernel.h"
+
+enum {
+	PROTOCOL_IPV4 = 0x0800,
+	PROTOCOL_ARP = 0x0806,
+	PROTOCOL_IPV6 = 0x86dd,
+	PROTOCOL_VLAN = 0x8100,
+	PROTOCOL_VLAN_SERVICE = 0x88a8,
+	PROTOCOL_PPPOE = 0x8864,
+	PROTOCOL_MRP = 0x88e3,
+	PROTOCOL_CFM = 0x8902,
+	PROTOCOL_FIRST = 0x0600, /* below: a length */
+};
+
+#define network_order(value) __builtin_bswap16(value)
+
+struct ethernet {
+	u8 destination[6];
+	u8 source[6];
+	u16 protocol;
+};
+
+struct ipv4 {
+	u8 version_length;
+	u8 tos;
+	u16 total_length;
+	u16 id;
+	u16 fragment;
+	u8 ttl;
+	u8 protocol;
+	u16 checksum;
+	u32 source;
+	u32 destination;
+};
+
+/*
+ * What a module says: go on, or the index of a counter, which is what becomes of the packet. The
+ * reasons follow these, in the order of fpd's one list of them.
+ */
+enum { FORWARD = 0, DROP = 1, GO_ON = -1 };
+typedef s32 outcome;
+
+struct packet {
+	void *context;
+	struct ethernet *ethernet;
+	struct ipv4 *ipv4;
+	void *end;
+	u32 length;	  /* of the frame */
+	u32 segment;	  /* of the longest frame it will be cut into: on TC it may be many in one */
+	u32 carried;	  /* of the frame, as bridges measure it: nothing where it will be cut */
+	u64 device;	  /* the net_device it came in by */
+	u64 network_device; /* the one IP sees: the device itself, or the bridge above it */
+	u64 network;	  /* the namespace, struct net */
+	u64 port;	  /* the bridge port it came in by */
+	u64 bridge;
+	u64 egress;	  /* the net_device it goes out by */
+	u32 egress_index;
+	u64 new_destination; /* MAC addresses as words, when routed */
+	u64 new_source;
+	u8 routed;
+};
+
+fp_inline u64 mac_word(const u8 *address)
+{
+	return (u64) * (const u32 *)address | (u64) * (const u16 *)(address + 4) << 32;
+}
+#define MAC_MASK 0xffffffffffffULL
+
+/* ---- counters ---- */
+
+enum { COUNTERS = 128 };
+
+struct counter {
+	u64 packets;
+	u64 bytes;
+};
+
+struct {
+	map_number(type, 6); /* BPF_MAP_TYPE_PERCPU_ARRAY */
+	map_number(max_entries, COUNTERS);
+	map_type(key, u32);
+	map_type(value, struct counter);
+} fpd_stats SEC(".maps");
+
+fp_inline void count(u32 index, u32 length)
+{
+	struct counter *counter = bpf_map_lookup_elem(&fpd_stats, &index);
+	if (!counter)
+		return;
+	counter->packets++;
+	counter->bytes += length;
+}
+
+/* What a packet carries that fpd sends through the program only to hear what becomes of it. */
+#define QUESTION_MAGIC 0x666c7079686d7770ULL
+
+/* ---- constants set when the program is loaded ---- */
+
+enum { HOOK_FUNCTIONS = 4 };
+
+/* The functions that stood on a netfilter hook when the program was made, all of them harmless. */
+struct expected_hook {
+	u64 functions[HOOK_FUNCTIONS];
+};
+
+struct fpd_config {
+	u64 rx_handler;			 /* br_handle_frame */
+	struct expected_hook ipv4[3];	 /* prerouting, forward, postrouting */
+	struct expected_hook bridge[5]; /* as bridge hooks are numbered */
+};
+
+const volatile struct fpd_config config SEC(".rodata") = { 0 };
+
+#endif

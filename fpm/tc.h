@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * The TC hook: how a packet comes in, and what is done with it. It comes after the taps and before the
+ * receive handler and netfilter's ingress hook; what is redirected is queued, filtered and seen on its way
+ * out as if the kernel had sent it there. Segments that were joined, or not yet cut, stay whole.
+ */
+#ifndef FPM_TC_H
+#define FPM_TC_H
+
+#include "live/device.h"
+#include "live/network.h"
+#include "parse.h"
+
+struct __sk_buff {
+	u32 len;
+	u32 pkt_type;
+	u32 mark;
+	u32 queue_mapping;
+	u32 protocol;
+	u32 vlan_present;
+	u32 vlan_tci;
+	u32 vlan_proto;
+	u32 priority;
+	u32 ingress_ifindex;
+	u32 ifindex;
+	u32 tc_index;
+	u32 cb[5];
+	u32 hash;
+	u32 tc_classid;
+	u32 data;
+	u32 data_end;
+	u32 napi_id;
+	u32 family;
+	u32 remote_ip4;
+	u32 local_ip4;
+	u32 remote_ip6[4];
+	u32 local_ip6[4];
+	u32 remote_port;
+	u32 local_port;
+	u32 data_meta;
+	u64 flow_keys;
+	u64 tstamp;
+	u32 wire_len;
+	u32 gso_segs;
+	u64 sk;
+	u32 gso_size;
+};
+
+enum {
+	TC_NEXT = -1, /* TCX_NEXT, TC_ACT_UNSPEC */
+	TC_DROP = 2,  /* TC_ACT_SHOT */
+	PACKET_HOST = 0,
+	TCP = 6,
+	UDP = 17,
+	TCP_HEADER_LENGTH = 12, /* where it tells its length */
+	UDP_HEADER = 8,
+};
+
+/* A packet's length where IP measures it: skb_gso_network_seglen(). */
+fp_inline u32 segment_of(const struct __sk_buff *context, const struct packet *packet)
+{
+	if (!context->gso_size)
+		return packet->length;
+	const u8 *transport = (const u8 *)(packet->ipv4 + 1);
+	if (packet->ipv4->protocol == UDP)
+		return ETHERNET_HEADER + sizeof(struct ipv4) + UDP_HEADER + context->gso_size;
+	if (packet->ipv4->protocol != TCP ||
+	    (void *)(transport + TCP_HEADER_LENGTH + 1) > packet->end)
+		return packet->length;
+	return ETHERNET_HEADER + sizeof(struct ipv4) + (transport[TCP_HEADER_LENGTH] >> 4) * 4 +
+	       context->gso_size;
+}
+
+fp_inline outcome fp_tc_take(struct packet *packet, struct __sk_buff *context)
+{
+	void *data = (void *)(long)context->data;
+	packet->context = context;
+	packet->end = (void *)(long)context->data_end;
+	packet->length = context->len;
+	packet->segment = packet->length;
+	packet->carried = context->gso_size ? 0 : packet->length;
+	packet->ethernet = data;
+	if ((void *)(packet->ethernet + 1) > packet->end)
+		return REASON_MALFORMED;
+	return GO_ON;
+}
+
+/* Programs that would run after this one. */
+fp_inline int others_follow(struct device device)
+{
+#if HAS_net_device_tcx_ingress
+	u64 bundle = (u64)live((u64)of_device(device, tcx_ingress), bpf_mprog_entry, parent);
+	return live(bundle, bpf_mprog_bundle, count) != 1 ||
+	       live(bundle - OFFSET(tcx_entry, bundle), tcx_entry, miniq) != 0;
+#else
+	(void)device;
+	return 0;
+#endif
+}
+
+fp_inline outcome fp_tc_enter(struct packet *packet, struct device *device)
+{
+	u64 buffer = behind(packet->context);
+	packet->device = (u64)live(buffer, sk_buff, dev);
+	packet->network_device = packet->device;
+	*device = device_at(packet->device);
+	packet->network = (u64)of_device(*device, nd_net);
+	struct __sk_buff *context = packet->context;
+	if (context->vlan_present)
+		return REASON_VLAN_TAG;
+	if (others_follow(*device))
+		return REASON_FOREIGN_TC_INGRESS;
+	if (device_filters_ingress(*device))
+		return REASON_NETFILTER_INGRESS;
+	return GO_ON;
+}
+
+/* eth_type_trans() has looked at the address. */
+fp_inline outcome fp_tc_is_ours(const struct packet *packet, struct device device)
+{
+	const struct __sk_buff *context = packet->context;
+	(void)device;
+	return context->pkt_type == PACKET_HOST ? GO_ON : REASON_OTHER_HOST;
+}
+
+/* rt_tos2priority() */
+fp_inline u32 priority_of(u8 tos)
+{
+	/* four bits for each: best effort 0, bulk 2, interactive 6, interactive bulk 4 */
+	return 0x4444666622220000ULL >> (tos & 0x1e) / 2 * 4 & 15;
+}
+
+fp_inline void fp_tc_account(struct __sk_buff *context, u32 verdict, outcome outcome, u32 egress)
+{
+	if (context->cb[0] == (u32)QUESTION_MAGIC && context->cb[1] == QUESTION_MAGIC >> 32) {
+		context->cb[2] = verdict << 16 | (u16)outcome;
+		context->cb[3] = egress;
+		return;
+	}
+	count(outcome, context->len);
+}
+
+/* Ethernet and the first half of the IPv4 header: all that routing changes. */
+struct rewritten {
+	u64 destination_source; /* 6 bytes and 2 */
+	u32 source;
+	u16 protocol;
+	u16 version_tos;
+	u64 length_to_ttl; /* length, id, fragment, ttl and protocol */
+	u16 checksum;
+	u16 spare[3];
+};
+enum { REWRITTEN = 26 };
+
+fp_inline int fp_tc_finish(struct __sk_buff *context, const struct packet *packet, outcome outcome)
+{
+	if (outcome != FORWARD) {
+		fp_tc_account(context, 0, outcome, 0);
+		return TC_NEXT;
+	}
+	u32 egress = packet->egress_index;
+	if (packet->routed) {
+		struct network network = network_at(packet->network);
+		const struct ipv4 *ipv4 = packet->ipv4;
+		if (of_network(network, sysctl_ip_fwd_update_priority))
+			context->priority = priority_of(ipv4->tos);
+		/* one call that writes, and only then makes a shared header our own */
+		u32 sum = ipv4->checksum + network_order(0x0100);
+		const u16 *half = (const u16 *)ipv4;
+		struct rewritten header = {
+			.destination_source = packet->new_destination | packet->new_source << 48,
+			.source = (u32)(packet->new_source >> 16),
+			.protocol = network_order(PROTOCOL_IPV4),
+			.version_tos = half[0],
+			.length_to_ttl = (u64)half[1] | (u64)half[2] << 16 | (u64)half[3] << 32 |
+					 (u64)(u16)(half[4] - 1) << 48,
+			.checksum = (u16)(sum + (sum >= 0xffff)),
+		};
+		if (bpf_skb_store_bytes(context, 0, &header, REWRITTEN, 0)) {
+			fp_tc_account(context, 0, REASON_MALFORMED, 0);
+			return TC_NEXT;
+		}
+	}
+	fp_tc_account(context, 1, FORWARD, egress);
+	return (int)bpf_redirect(egress, 0);
+}
+
+#endif

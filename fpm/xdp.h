@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * The XDP hook: how a packet comes in, and what is done with it.
+ */
+#ifndef FPM_XDP_H
+#define FPM_XDP_H
+
+#include "live/device.h"
+#include "parse.h"
+
+struct xdp_md {
+	u32 data;
+	u32 data_end;
+	u32 data_meta;
+	u32 ingress_ifindex;
+	u32 rx_queue_index;
+	u32 egress_ifindex;
+};
+
+enum { XDP_DROP = 1, XDP_PASS = 2 };
+
+/* How fpd asks what becomes of a packet: in front of it, where no packet from a wire has anything. */
+struct question {
+	u64 magic;
+	u32 verdict; /* 0 punt, 1 forward, 2 drop */
+	u32 reason;
+	u32 egress;
+	u32 spare[3];
+};
+fp_inline outcome fp_xdp_take(struct packet *packet, struct xdp_md *context)
+{
+	void *data = (void *)(long)context->data;
+	packet->context = context;
+	packet->end = (void *)(long)context->data_end;
+	packet->length = context->data_end - context->data;
+	packet->segment = packet->carried = packet->length;
+	packet->ethernet = data;
+	if ((void *)(packet->ethernet + 1) > packet->end)
+		return REASON_MALFORMED;
+	return GO_ON;
+}
+
+/* The device, and what the frame does not show of itself. */
+fp_inline outcome fp_xdp_enter(struct packet *packet, struct device *device)
+{
+	u64 buffer = behind(packet->context);
+	packet->device = (u64)live(live(buffer, xdp_buff, rxq), xdp_rxq_info, dev);
+	packet->network_device = packet->device;
+	*device = device_at(packet->device);
+	packet->network = (u64)of_device(*device, nd_net);
+#if DEVICE_IS_VETH
+	/* A local sender's frame: its checksum may be left to hardware, its tag beside it. */
+	u64 sent = (u64)live(buffer, veth_xdp_buff, skb);
+	if (sent) {
+		u32 summed = live_u32(sent, OFFSET(sk_buff, ip_summed)) >> SHIFT_sk_buff_ip_summed;
+		if ((summed & MASK_sk_buff_ip_summed) == CHECKSUM_PARTIAL)
+			return REASON_CHECKSUM_OFFLOAD;
+		if (live(sent, sk_buff, vlan_all))
+			return REASON_VLAN_TAG;
+	}
+#else
+	if (of_device(*device, features) & DEVICE_STRIPS_TAGS)
+		return REASON_VLAN_OFFLOAD;
+#endif
+	return fp_device_enter(*device, packet->network);
+}
+
+/* eth_type_trans(): frames to another station's address go no further than taps. */
+fp_inline outcome fp_xdp_is_ours(const struct packet *packet, struct device device)
+{
+	u64 own = live_word((u64)of_device(device, dev_addr)) & MAC_MASK;
+	return mac_word(packet->ethernet->destination) == own ? GO_ON : REASON_OTHER_HOST;
+}
+
+fp_inline void write_mac(u8 *to, u64 word)
+{
+	*(u32 *)to = (u32)word;
+	*(u16 *)(to + 4) = (u16)(word >> 32);
+}
+
+/* Answers a question instead of counting; nobody asks on the wire. */
+fp_inline void fp_xdp_account(struct xdp_md *context, u32 verdict, outcome outcome, u32 egress)
+{
+	struct question *question = (void *)(long)context->data_meta;
+	void *data = (void *)(long)context->data;
+	if ((void *)(question + 1) <= data && question->magic == QUESTION_MAGIC) {
+		question->verdict = verdict;
+		question->reason = outcome;
+		question->egress = egress;
+		return;
+	}
+	count(outcome, context->data_end - context->data);
+}
+
+fp_inline int fp_xdp_finish(struct xdp_md *context, const struct packet *packet, outcome outcome)
+{
+	if (outcome != FORWARD) {
+		fp_xdp_account(context, 0, outcome, 0);
+		return XDP_PASS;
+	}
+	u32 egress = packet->egress_index;
+	if (packet->routed) {
+		fp_parse_age(packet->ipv4);
+		write_mac(packet->ethernet->destination, packet->new_destination);
+		write_mac(packet->ethernet->source, packet->new_source);
+	}
+	fp_xdp_account(context, 1, outcome, egress);
+	return bpf_redirect(egress, 0);
+}
+
+#endif
