@@ -88,8 +88,8 @@ fp_inline void write_mac(u8 *to, const volatile u8 *base, u32 number)
 fp_inline void write_ipv4(struct ipv4 *ip, u16 length)
 {
 	u32 source = config.source_address + progress.source_address;
-	u32 destination = config.destination_address +
-			  progress.destination_address * config.destination_step;
+	u32 destination =
+		config.destination_address + progress.destination_address * config.destination_step;
 	u32 sum = (VERSION_4_NO_OPTIONS << 8) + length + (TTL << 8 | UDP) + (source >> 16) +
 		  (source & 0xffff) + (destination >> 16) + (destination & 0xffff);
 

@@ -7,11 +7,11 @@
 #define BENCH_LOAD_H
 
 enum {
-	LOAD_HEADERS = 14 + 20 + 8,  /* Ethernet, IPv4, UDP */
-	LOAD_SHORTEST = 60,	     /* on the wire 64, with the checksum that hardware appends */
+	LOAD_HEADERS = 14 + 20 + 8, /* Ethernet, IPv4, UDP */
+	LOAD_SHORTEST = 60,	    /* on the wire 64, with the checksum that hardware appends */
 	LOAD_LONGEST = 1514,
-	LOAD_WORD_FRAMES = 64,	     /* frames that one word of `seen` answers for */
-	LOAD_GIVE_UP_NS = 2000000,   /* frames of a full window that take longer are lost */
+	LOAD_WORD_FRAMES = 64,	   /* frames that one word of `seen` answers for */
+	LOAD_GIVE_UP_NS = 2000000, /* frames of a full window that take longer are lost */
 };
 
 /* What is sent. Addresses and ports in host order; flow f has source address `source_address` +
@@ -19,7 +19,8 @@ enum {
 struct load_traffic {
 	unsigned char destination[6];
 	unsigned char source[6];
-	unsigned int destinations; /* how many MAC addresses from there on, counted in the last 4 bytes */
+	unsigned int
+		destinations; /* how many MAC addresses from there on, counted in the last 4 bytes */
 	unsigned int sources;
 	unsigned int source_address;
 	unsigned int source_addresses;
