@@ -40,14 +40,37 @@ fp_inline _Bool window_is_full(void)
 	return 0;
 }
 
+/* Whoever was kept from sending does not send all of it at once later on. */
 fp_inline _Bool is_early(void)
 {
 	enum { SECOND = 1000000000 };
 
 	if (progress.sent < progress.allowed)
 		return 0;
-	progress.allowed = (bpf_ktime_get_ns() - progress.begun) * progress.rate / SECOND;
-	return progress.sent >= progress.allowed;
+	u64 now = bpf_ktime_get_ns();
+	u64 due = (now - progress.begun) * progress.rate / SECOND;
+	if (due > progress.sent + LOAD_BURST) {
+		due = progress.sent + LOAD_BURST;
+		progress.begun = now - due * SECOND / progress.rate;
+	}
+	progress.allowed = due;
+	return progress.sent >= due;
+}
+
+fp_inline _Bool is_over(void)
+{
+	if (progress.turns++ % LOAD_TURNS_BY_CLOCK == 0) {
+		u64 now = bpf_ktime_get_ns();
+		if (!progress.first)
+			progress.first = now;
+		if (now > progress.deadline)
+			progress.stop = 1;
+	}
+	if (progress.sent < progress.limit && !*(volatile unsigned int *)&progress.stop)
+		return 0;
+	if (!progress.last)
+		progress.last = bpf_ktime_get_ns();
+	return 1;
 }
 
 fp_inline void count_up(u32 *value, u32 end)
@@ -116,8 +139,8 @@ SEC("xdp") int load_generate(struct xdp_md *context)
 
 	if ((void *)(mark + 1) > (void *)(long)context->data_end)
 		return XDP_ABORTED;
-	if (progress.sent >= progress.limit || *(volatile unsigned int *)&progress.stop ||
-	    (progress.rate && is_early()) || (progress.window && window_is_full())) {
+	if (is_over() || (progress.rate && is_early()) ||
+	    (progress.window && window_is_full())) {
 		progress.waited++;
 		return XDP_DROP;
 	}

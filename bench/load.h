@@ -11,6 +11,8 @@ enum {
 	LOAD_SHORTEST = 60,	    /* on the wire 64, with the checksum that hardware appends */
 	LOAD_LONGEST = 1514,
 	LOAD_WORD_FRAMES = 64,	   /* frames that one word of `seen` answers for */
+	LOAD_TURNS_BY_CLOCK = 4096,  /* turns between two looks at the deadline */
+	LOAD_BURST = 64,	     /* frames that a late generator catches up with at once */
 	LOAD_GIVE_UP_NS = 2000000, /* frames of a full window that take longer are lost */
 };
 
@@ -42,16 +44,20 @@ struct load_mark {
 
 #define LOAD_MAGIC 0x6c6f6164u
 
-/* The generator's variables; the first five are set before a run. */
+/* The generator's variables; those up to `deadline` are set before a run. */
 struct load_progress {
 	unsigned long long limit;  /* frames to send */
 	unsigned long long rate;   /* frames a second; 0: as many as go */
 	unsigned long long window; /* frames under way at most; 0: no bound */
 	unsigned long long begun;  /* CLOCK_MONOTONIC */
-	unsigned int stop;
+	unsigned long long deadline;
+	unsigned int stop; /* nothing more is sent */
 	unsigned int flow;
 	unsigned long long sent;
 	unsigned long long allowed;
+	unsigned long long first; /* when the first turn was, and the first in which all was over */
+	unsigned long long last;
+	unsigned long long turns;
 	unsigned long long waited; /* turns in which nothing was sent */
 	unsigned long long given_up;
 	unsigned long long full_since;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,28 @@ struct load_thread *load_thread_start(const char *path, int cpu, int nice, void 
 pid_t load_thread_id(struct load_thread *thread)
 {
 	return atomic_load(&thread->id);
+}
+
+static void on_interrupt(int number)
+{
+	(void)number;
+}
+
+static void catch_interrupt(void)
+{
+	struct sigaction action = { .sa_handler = on_interrupt };
+
+	sigaction(SIGRTMAX - 1, &action, NULL);
+}
+
+void load_thread_interrupt(struct load_thread *thread)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	pid_t id = load_thread_id(thread);
+
+	pthread_once(&once, catch_interrupt);
+	if (id)
+		syscall(SYS_tgkill, getpid(), id, SIGRTMAX - 1);
 }
 
 int load_thread_join(struct load_thread *thread, const char **step)

@@ -76,14 +76,25 @@ public final class LoadGenerator: @unchecked Sendable {
     }
 
     public var sent: Int { generator.sent }
-    public var hasEnded: Bool { thread.hasEnded }
     /// The number of the thread that sends, 0 until it runs.
     public var threadID: pid_t { thread.id }
 
-    /// Ends the run early; `finish` tells what it came to.
-    public func stop() { generator.progress.pointee.stop = 1 }
+    public var hasEnded: Bool {
+      if !thread.hasEnded && generator.isOver { thread.interrupt() }
+      return thread.hasEnded
+    }
 
-    public func finish() throws -> Sent { try thread.value() }
+    /// Ends the run early; `finish` tells what it came to.
+    public func stop() {
+      generator.progress.pointee.stop = 1
+      thread.interrupt()
+    }
+
+    /// Waits for the end of the run.
+    public func finish() throws -> Sent {
+      _ = eventually(within: .seconds(3600), every: .milliseconds(5)) { hasEnded }
+      return try thread.value()
+    }
 
     deinit { stop() }
   }
@@ -94,7 +105,10 @@ public final class LoadGenerator: @unchecked Sendable {
     if bounds.window != nil && !hasSink {
       throw LabError("a window needs a generator that was made with its sink")
     }
+    let start = Instant.now
     var fresh = load_progress()
+    fresh.begun = UInt64(start.nanoseconds)
+    fresh.deadline = UInt64((start + bounds.time).nanoseconds)
     fresh.limit = UInt64(clamping: bounds.frames)
     fresh.rate = UInt64(bounds.rate ?? 0)
     fresh.window = UInt64(bounds.window ?? 0)
@@ -110,17 +124,22 @@ public final class LoadGenerator: @unchecked Sendable {
     try start(bounds, cpu: cpu, nice: nice).finish()
   }
 
-  /// On the sending thread.
+  /// Nothing more is sent: what the kernel still does is to count turns.
+  private var isOver: Bool {
+    progress.pointee.stop != 0 || progress.pointee.sent >= progress.pointee.limit
+  }
+
+  /// On the sending thread. Each call into the kernel makes a pool of pages and waits for it to be gone,
+  /// some 30 ms in which nothing is sent: there is hardly more than one.
   private func send(_ bounds: Bounds) throws -> Sent {
-    // Between two calls into the kernel the time is looked at; a pool of pages is made for each call.
-    let turns = 1 << 18
+    let turns = 1 << 26
     let batch: UInt32 = 64
     var frame = [UInt8](repeating: 0, count: traffic.length)
-    let start = Instant.now
-    progress.pointee.begun = UInt64(start.nanoseconds)
-    while sent < bounds.frames, progress.pointee.stop == 0, Instant.now < start + bounds.time {
-      let left = bounds.frames - sent
-      let times = bounds.rate == nil && bounds.window == nil ? min(left, turns) : turns
+    let deadline = Instant.now + bounds.time
+    while !isOver, Instant.now < deadline {
+      let waits = bounds.rate != nil || bounds.window != nil
+      // A batch more than there is to send: in it the program sees that all is sent.
+      let times = waits ? turns : min(bounds.frames - sent, turns) + Int(batch)
       let code = load_run(
         program.object, &frame, UInt32(frame.count), UInt32(times), batch)
       if code != 0 && code != EINTR {
@@ -128,8 +147,10 @@ public final class LoadGenerator: @unchecked Sendable {
           "sending live frames", code: code, hint: "BPF_PROG_RUN on live frames needs Linux 5.18")
       }
     }
+    let (first, last) = (progress.pointee.first, progress.pointee.last)
+    let end = last == 0 ? Instant.now : Instant(nanoseconds: Int64(last))
     return Sent(
-      frames: sent, duration: Instant.now - start, givenUp: Int(progress.pointee.given_up))
+      frames: sent, duration: end - Instant(nanoseconds: Int64(first)),
+      givenUp: Int(progress.pointee.given_up))
   }
 }
-

@@ -48,6 +48,9 @@ public final class LoadThread<Value: Sendable>: Sendable {
 
   public var hasEnded: Bool { outcome.ended.load(ordering: .acquiring) }
 
+  /// Ends the call into the kernel that it is in, with EINTR.
+  func interrupt() { handle.withLock { if let thread = $0 { load_thread_interrupt(thread.raw) } } }
+
   /// Waits for its end; what came of it.
   public func value() throws -> Value {
     try handle.withLock { handle in

@@ -45,6 +45,8 @@ struct load_thread *load_thread_start(const char *namespace_path, int cpu, int n
 				      void (*body)(void *), void *argument);
 /* Its number, 0 until it runs. */
 pid_t load_thread_id(struct load_thread *thread);
+/* Ends the call into the kernel that it is in, if any, with EINTR. */
+void load_thread_interrupt(struct load_thread *thread);
 /* Waits for its end. 0 or an errno with the step that failed before `body`. */
 int load_thread_join(struct load_thread *thread, const char **step);
 
