@@ -45,7 +45,8 @@ let package = Package(
       name: "Configuration", dependencies: ["CYAML", "OrderedJSON", "Usage"], swiftSettings: strict),
     .target(name: "Rendering", dependencies: ["OrderedJSON"], swiftSettings: strict),
     .target(
-      name: "Lab", dependencies: ["Control", "OrderedJSON", "CSystem", "CLoad"], swiftSettings: strict),
+      name: "Lab", dependencies: ["Control", "OrderedJSON", "CSystem", "CLoad"],
+      swiftSettings: strict),
 
     // What people run.
     .executableTarget(

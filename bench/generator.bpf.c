@@ -139,8 +139,7 @@ SEC("xdp") int load_generate(struct xdp_md *context)
 
 	if ((void *)(mark + 1) > (void *)(long)context->data_end)
 		return XDP_ABORTED;
-	if (is_over() || (progress.rate && is_early()) ||
-	    (progress.window && window_is_full())) {
+	if (is_over() || (progress.rate && is_early()) || (progress.window && window_is_full())) {
 		progress.waited++;
 		return XDP_DROP;
 	}

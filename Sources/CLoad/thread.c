@@ -23,6 +23,20 @@ struct load_thread {
 	_Atomic pid_t id;
 };
 
+#define INTERRUPT (SIGRTMAX - 1)
+
+static void on_interrupt(int number)
+{
+	(void)number;
+}
+
+static void catch_interrupt(void)
+{
+	struct sigaction action = { .sa_handler = on_interrupt };
+
+	sigaction(INTERRUPT, &action, NULL);
+}
+
 static int enter(const char *path)
 {
 	int namespace = open(path, O_RDONLY | O_CLOEXEC), error = 0;
@@ -39,6 +53,12 @@ static void *run(void *opaque)
 {
 	struct load_thread *thread = opaque;
 	pid_t id = (pid_t)syscall(SYS_gettid);
+	sigset_t interrupt;
+
+	/* Who starts us may have blocked it, as the threads of a thread pool do. */
+	sigemptyset(&interrupt);
+	sigaddset(&interrupt, INTERRUPT);
+	pthread_sigmask(SIG_UNBLOCK, &interrupt, NULL);
 
 	thread->step = "entering the namespace";
 	if (thread->path && (thread->error = enter(thread->path)))
@@ -68,10 +88,12 @@ struct load_thread *load_thread_start(const char *path, int cpu, int nice, void 
 				      void *argument)
 {
 	struct load_thread *thread = calloc(1, sizeof(*thread));
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	int error = ENOMEM;
 
 	if (!thread)
 		return NULL;
+	pthread_once(&once, catch_interrupt);
 	thread->cpu = cpu;
 	thread->nice = nice;
 	thread->body = body;
@@ -91,26 +113,12 @@ pid_t load_thread_id(struct load_thread *thread)
 	return atomic_load(&thread->id);
 }
 
-static void on_interrupt(int number)
-{
-	(void)number;
-}
-
-static void catch_interrupt(void)
-{
-	struct sigaction action = { .sa_handler = on_interrupt };
-
-	sigaction(SIGRTMAX - 1, &action, NULL);
-}
-
 void load_thread_interrupt(struct load_thread *thread)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	pid_t id = load_thread_id(thread);
 
-	pthread_once(&once, catch_interrupt);
 	if (id)
-		syscall(SYS_tgkill, getpid(), id, SIGRTMAX - 1);
+		syscall(SYS_tgkill, getpid(), id, INTERRUPT);
 }
 
 int load_thread_join(struct load_thread *thread, const char **step)

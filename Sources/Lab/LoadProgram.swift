@@ -45,7 +45,9 @@ public final class LoadProgram {
   ) throws -> LoadProgram {
     let index = try namespace.ifindex(of: device)
     let code = try namespace.inside { load_attach(object, index) }
-    if code != 0 { throw LabError("attaching \(name) to \(device) in \(namespace.name)", code: code) }
+    if code != 0 {
+      throw LabError("attaching \(name) to \(device) in \(namespace.name)", code: code)
+    }
     return self
   }
 
@@ -67,7 +69,9 @@ public final class LoadProgram {
   }
 
   /// The values of a map, as the kernel has them; they live as long as the program is held.
-  func values<Value>(of map: String, as type: Value.Type) throws -> UnsafeMutableBufferPointer<Value> {
+  func values<Value>(of map: String, as type: Value.Type) throws -> UnsafeMutableBufferPointer<
+    Value
+  > {
     var size = 0
     guard let address = load_values(object, map, &size) else {
       throw LabError("mapping \(map) of \(name)", code: errno)

@@ -9,6 +9,10 @@ public final class LoadSink: @unchecked Sendable {
   private let seen: UnsafeMutableBufferPointer<UInt64>
   private let latest: UnsafeMutableBufferPointer<UInt64>
   let program: LoadProgram
+  /// What the payload of the generator's frames begins with, followed by the flow's number (4 bytes) and
+  /// the frame's (8 bytes), all in the order of this machine.
+  public static let magic = UInt32(LOAD_MAGIC)
+
   /// How many frames it can tell apart; 0: it only counts.
   public let capacity: Int
 

@@ -62,7 +62,9 @@ public final class LoadThread<Value: Sendable>: Sendable {
         throw LabError("a thread, \(step.map { String(cString: $0) } ?? "starting")", code: code)
       }
     }
-    guard let result = outcome.result.withLock({ $0 }) else { throw LabError("a thread did not run") }
+    guard let result = outcome.result.withLock({ $0 }) else {
+      throw LabError("a thread did not run")
+    }
     return try result.get()
   }
 }
