@@ -13,7 +13,7 @@ enum {
 	LOAD_WORD_FRAMES = 64,	    /* frames that one word of `seen` answers for */
 	LOAD_TURNS_BY_CLOCK = 4096, /* turns between two looks at the deadline */
 	LOAD_BURST = 64,	    /* frames that a late generator catches up with at once */
-	LOAD_GIVE_UP_NS = 2000000,  /* frames of a full window that take longer are lost */
+	LOAD_GIVE_UP_NS = 50000000, /* frames of a full window that take longer are lost */
 };
 
 /* What is sent. Addresses and ports in host order; flow f has source address `source_address` +

@@ -80,6 +80,18 @@ enum CPUClock {
     return .nanoseconds(time)
   }
 
+  /// What the calling thread uses for something.
+  static func timed<Value>(_ body: () throws -> Value) rethrows -> (result: Value, busy: Duration) {
+    func used() -> Int64 {
+      var time = timespec()
+      clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+      return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+    let before = used()
+    let result = try body()
+    return (result, .nanoseconds(used() - before))
+  }
+
   /// The kernel's own thread for softirqs on a CPU, which takes over when there are many.
   static func softirqThread(_ cpu: Int) throws -> pid_t {
     for name in Leftovers.entries(of: "/proc") {

@@ -22,17 +22,22 @@ public struct LoadStream: Sendable {
     self.serverCPU = serverCPU
   }
 
-  /// What one end counted, and how long it took.
+  /// What was counted, how long it took, and the CPU time of both ends in it (which is that of all that
+  /// lies between them as well).
   public struct Amount: Sendable {
     public let count: Int
     public let duration: Duration
+    public fileprivate(set) var busy = Duration.zero
+
     public var perSecond: Double { Double(count) / (duration.milliseconds / 1000) }
+    /// For each second of a CPU: what else ran meanwhile does not count.
+    public var perBusySecond: Double { Double(count) / (busy.milliseconds / 1000) }
   }
 
   /// Bytes that arrive when the client writes as much as it can.
   public func bulk(_ time: Duration) throws -> Amount {
     let size = 1 << 17
-    return try run { socket in
+    let ends = try run { socket in
       let bytes = [UInt8](repeating: 0x5a, count: size)
       let deadline = Instant.now + time
       while Instant.now < deadline {
@@ -51,12 +56,13 @@ public struct LoadStream: Sendable {
         if got == 0 { return Amount(count: count, duration: Instant.now - start) }
         count += got
       }
-    }.server
+    }
+    return ends.server.with(busy: ends.busy)
   }
 
   /// Transactions: a byte there and a byte back, one after the other.
   public func requests(_ time: Duration) throws -> Amount {
-    try run { socket in
+    let ends = try run { socket in
       var byte: UInt8 = 0x5a
       var count = 0
       let start = Instant.now
@@ -73,7 +79,8 @@ public struct LoadStream: Sendable {
         guard send(socket, &byte, 1, Self.noSignal) == 1 else { break }
       }
       return Amount(count: 0, duration: .zero)
-    }.client
+    }
+    return ends.client.with(busy: ends.busy)
   }
 
   private static let noSignal = Int32(MSG_NOSIGNAL)
@@ -83,23 +90,32 @@ public struct LoadStream: Sendable {
 
   private func run(
     client part: @escaping Part, server other: @escaping Part
-  ) throws -> (client: Amount, server: Amount) {
+  ) throws -> (client: Amount, server: Amount, busy: Duration) {
+    let before = try softirqTime()
     let listener = Shared(try server.inside { try Self.listening() })
     let port = try Self.port(of: listener.raw)
     let serving = try LoadThread(in: server, cpu: serverCPU) {
       let socket = Shared(accept(listener.raw, nil, nil))
       if socket.raw < 0 { throw LabError("waiting for a connection", code: errno) }
       try Self.prepare(socket.raw)
-      return try other(socket.raw)
+      return try CPUClock.timed { try other(socket.raw) }
     }
     let address = address
     let asking = try LoadThread(in: client, cpu: clientCPU) {
       let socket = Shared(try Self.connected(to: address, port))
-      return try part(socket.raw)
+      return try CPUClock.timed { try part(socket.raw) }
     }
     let asked = Result { try asking.value() }
     let served = Result { try serving.value() }
-    return (try asked.get(), try served.get())
+    let (client, server) = (try asked.get(), try served.get())
+    let busy = client.busy + server.busy + (try softirqTime() - before)
+    return (client.result, server.result, busy)
+  }
+
+  private func softirqTime() throws -> Duration {
+    try Set([clientCPU, serverCPU].compactMap { $0 }).map {
+      try CPUClock.read("/proc/\(CPUClock.softirqThread($0))")
+    }.reduce(.zero, +)
   }
 
   // MARK: Sockets
@@ -180,6 +196,14 @@ public struct LoadStream: Sendable {
       close(raw)
       throw error
     }
+  }
+}
+
+extension LoadStream.Amount {
+  fileprivate func with(busy: Duration) -> Self {
+    var copy = self
+    copy.busy = busy
+    return copy
   }
 }
 

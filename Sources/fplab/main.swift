@@ -7,7 +7,7 @@ let usage = """
     demo               a lab, fpd in its router, a dozen commands and the graph after each
     bench [--quick] [--output DIRECTORY]
                        how soon fpd follows, and what it costs, at scale
-    bench speed [--quick] [--output DIRECTORY]
+    bench speed [--quick] [--only router|bridge|punt|tcp] [--output DIRECTORY]
                        how many packets a CPU forwards, with fpd and without
     shell [TOPOLOGY]   a lab to step into by hand
   """

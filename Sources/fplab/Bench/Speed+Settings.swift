@@ -142,8 +142,6 @@ extension Speed {
     let bed = try Testbed.hostRouterHost()
     let router = try bed["router"]
     let stream = try LoadStream(
-      from: bed["left"], to: bed["right"], "10.0.2.2", clientCPU: 0, serverCPU: cpu)
-    let requests = try LoadStream(
       from: bed["left"], to: bed["right"], "10.0.2.2", clientCPU: cpu, serverCPU: cpu)
     var rows = [Self.linux, "fpd, tc"].map { SpeedResults.StreamRow(way: $0) }
     for round in 1...rounds {
@@ -160,8 +158,8 @@ extension Speed {
             continue
           }
         }
-        rows[place].gigabits.append(try stream.bulk(time).perSecond * 8 / 1e9)
-        rows[place].transactions.append(try requests.requests(time).perSecond / 1e3)
+        rows[place].gigabits.append(try stream.bulk(time).perBusySecond * 8 / 1e9)
+        rows[place].transactions.append(try stream.requests(time).perBusySecond / 1e3)
         if let daemon {
           rows[place].fastShares += try Self.fastShares(daemon, ["p1", "p2"])
           try daemon.stop()

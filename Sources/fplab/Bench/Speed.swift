@@ -20,17 +20,24 @@ final class Speed {
   static func run(_ arguments: [String]) throws {
     var quick = false
     var directory = "docs/benchmarks"
+    var parts = Part.allCases
     var rest = arguments[...]
     while let argument = rest.popFirst() {
       switch argument {
       case "--quick": quick = true
+      case "--only":
+        guard let name = rest.popFirst(), let part = Part(rawValue: name) else {
+          throw LabError("--only wants one of \(Part.allCases.map(\.rawValue))")
+        }
+        parts = [part]
       case "--output":
         guard let path = rest.popFirst() else { throw LabError("--output wants a directory") }
         directory = path
-      default: throw LabError("unknown argument '\(argument)' (--quick, --output DIRECTORY)")
+      default:
+        throw LabError("unknown argument '\(argument)' (--quick, --only PART, --output DIRECTORY)")
       }
     }
-    try Speed(quick: quick, directory: directory).run()
+    try Speed(quick: quick, directory: directory).run(parts)
   }
 
   private init(quick: Bool, directory: String) {
@@ -41,12 +48,18 @@ final class Speed {
     results.cpu = cpu
   }
 
-  private func run() throws {
+  private enum Part: String, CaseIterable { case router, bridge, punt, tcp }
+
+  private func run(_ parts: [Part]) throws {
     _ = Machine.json  // before this benchmark is what keeps the machine busy
-    try router()
-    try bridge()
-    try punting()
-    try streams()
+    for part in parts {
+      switch part {
+      case .router: try router()
+      case .bridge: try bridge()
+      case .punt: try punting()
+      case .tcp: try streams()
+      }
+    }
     Terminal.progress("")
     results.printTables()
     mkdir(directory, 0o755)
@@ -111,13 +124,16 @@ final class Speed {
   /// Why one of the interfaces is not accelerated; nil when all are.
   static func reasonNotAccelerated(_ fpd: Fpd, _ names: [String]) throws -> String? {
     try fpd.wait()
-    var slow: JSON?
+    var reason: String?
     _ = try eventually(within: .seconds(3), every: .milliseconds(50)) {
       let found = try interfaces(fpd, names)
-      slow = found.first { $0["accelerated"]?.bool != true }
-      return found.count == names.count && slow == nil
+      let slow = found.first { $0["accelerated"]?.bool != true }
+      reason =
+        found.count < names.count
+        ? "fpd does not list them" : slow.map { $0["reason"]?.string ?? "fpd tells no reason" }
+      return reason == nil
     }
-    return slow.map { $0["reason"]?.string ?? "fpd tells no reason" }
+    return reason
   }
 
   /// What fpd says of the packets it has forwarded itself.

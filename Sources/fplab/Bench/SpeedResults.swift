@@ -106,7 +106,9 @@ struct SpeedResults {
           [
             "way": .string(row.way), "not_measured": row.absent.map(JSON.string) ?? .null,
             "gigabits_per_second": Distribution(row.gigabits).json,
+            "gigabits_times_linux": Self.number(times(row, \.gigabits)),
             "thousand_transactions_per_second": Distribution(row.transactions).json,
+            "transactions_times_linux": Self.number(times(row, \.transactions)),
             "fast_share_min": Self.number(row.fastShares.min()),
           ]
         }),
@@ -140,20 +142,30 @@ struct SpeedResults {
 
   private var streamTable: Table {
     Table(
-      ["TCP through the router", "n", "Gbit/s", "min", "max", "k transactions/s", "min", "max"],
+      [
+        "TCP through the router", "n", "Gbit/s", "min", "max", "× Linux", "k transactions/s", "min",
+        "max", "× Linux", "fast",
+      ],
       streams.map { row in
         if let absent = row.absent {
-          return ["\(row.way) (\(absent))"] + Array(repeating: "–", count: 7)
+          return ["\(row.way) (\(absent))"] + Array(repeating: "–", count: 10)
         }
-        let (bulk, requests) = (Distribution(row.gigabits), Distribution(row.transactions))
-        return [row.way, "\(bulk.count)"]
-          + [bulk, requests].flatMap {
-            [
-              $0.median.text(2), ($0.sorted.first ?? .nan).text(2),
-              ($0.sorted.last ?? .nan).text(2),
+        let measured = [(row.gigabits, \StreamRow.gigabits), (row.transactions, \.transactions)]
+        return [row.way, "\(row.gigabits.count)"]
+          + measured.flatMap { values, field in
+            let all = Distribution(values)
+            return [
+              all.median.text(2), (all.sorted.first ?? .nan).text(2),
+              (all.sorted.last ?? .nan).text(2), times(row, field).text(2),
             ]
-          }
+          } + [percent(row.fastShares.min())]
       })
+  }
+
+  /// How many times Linux's result of the same round.
+  private func times(_ row: StreamRow, _ field: KeyPath<StreamRow, [Double]>) -> Double {
+    let linux = streams.first { $0.way == Speed.linux }?[keyPath: field] ?? []
+    return Distribution(zip(row[keyPath: field], linux).map { $0 / $1 }).median
   }
 
   private var leastShare: Double { rows.flatMap(\.shares).min() ?? .nan }
@@ -163,6 +175,7 @@ struct SpeedResults {
       Terminal.line()
       Terminal.text(table.plain)
     }
+    guard leastShare.isFinite else { return }
     Terminal.line()
     Terminal.line("The CPU that forwards was ours for at least \(percent(leastShare)) of the time.")
   }
@@ -192,7 +205,8 @@ struct SpeedResults {
 
     ## TCP
 
-    One connection through a router, with GSO; single bytes there and back, both ends on one CPU.
+    One connection through a router: as much as goes, with GSO, and single bytes there and back. Both
+    ends and the router are on one CPU, and again only its time for them counts.
 
     \(streamTable.markdown)
     """
