@@ -21,6 +21,7 @@ let package = Package(
       name: "CXtables", cSettings: cStrict,
       linkerSettings: [.linkedLibrary("ip4tc"), .linkedLibrary("ip6tc")]),
     .target(name: "CBPF", cSettings: cStrict, linkerSettings: [.linkedLibrary("bpf")]),
+    .target(name: "CLoad", cSettings: cStrict, linkerSettings: [.linkedLibrary("bpf")]),
     .target(name: "CYAML", cSettings: cStrict, linkerSettings: [.linkedLibrary("yaml")]),
     .target(name: "CSystem", cSettings: cStrict),
 
@@ -44,7 +45,8 @@ let package = Package(
       name: "Configuration", dependencies: ["CYAML", "OrderedJSON", "Usage"], swiftSettings: strict),
     .target(name: "Rendering", dependencies: ["OrderedJSON"], swiftSettings: strict),
     .target(
-      name: "Lab", dependencies: ["Control", "OrderedJSON", "CSystem"], swiftSettings: strict),
+      name: "Lab", dependencies: ["Control", "OrderedJSON", "CSystem", "CLoad"],
+      swiftSettings: strict),
 
     // What people run.
     .executableTarget(

@@ -7,6 +7,8 @@ let usage = """
     demo               a lab, fpd in its router, a dozen commands and the graph after each
     bench [--quick] [--output DIRECTORY]
                        how soon fpd follows, and what it costs, at scale
+    bench speed [--quick] [--only router|bridge|punt|tcp] [--output DIRECTORY]
+                       how many packets a CPU forwards, with fpd and without
     shell [TOPOLOGY]   a lab to step into by hand
   """
 
@@ -14,6 +16,8 @@ do {
   let arguments = Array(CommandLine.arguments.dropFirst())
   switch arguments.first {
   case "demo": try Demo.run()
+  case "bench" where arguments.dropFirst().first == "speed":
+    try Speed.run(Array(arguments.dropFirst(2)))
   case "bench": try Bench.run(Array(arguments.dropFirst()))
   case "shell": try Shell.run(Array(arguments.dropFirst()))
   case "--help", "-h", "help": Terminal.line(usage)

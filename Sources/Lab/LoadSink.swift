@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLoad
+
+/// Takes the generator's frames off a device before the host sees them, and counts them. Everything else
+/// (ARP, other traffic) passes. It also makes the device one that frames can be redirected to.
+public final class LoadSink: @unchecked Sendable {
+  // The kernel writes what is read here; a counter read too early is a smaller counter.
+  private let arrivals: UnsafeMutablePointer<load_arrivals>
+  private let seen: UnsafeMutableBufferPointer<UInt64>
+  private let latest: UnsafeMutableBufferPointer<UInt64>
+  let program: LoadProgram
+  /// What the payload of the generator's frames begins with, followed by the flow's number (4 bytes) and
+  /// the frame's (8 bytes), all in the order of this machine.
+  public static let magic = UInt32(LOAD_MAGIC)
+
+  /// How many frames it can tell apart; 0: it only counts.
+  public let capacity: Int
+
+  /// What the sink has counted so far.
+  public struct Count: Sendable, Equatable {
+    public let frames: Int
+    public let bytes: Int
+    /// Not the generator's.
+    public let others: Int
+  }
+
+  /// What became of the frames of one run.
+  public struct Tally: Sendable, Equatable, CustomStringConvertible {
+    public let sent: Int
+    public let arrived: Int
+    public let lost: Int
+    /// Arrived behind a later frame of their flow.
+    public let reordered: Int
+    public let duplicated: Int
+    /// With a wrong IPv4 checksum or a TTL of 0, or with a number nobody sent.
+    public let damaged: Int
+    /// The number of the first frame that is missing: about when it happened.
+    public let firstLost: Int?
+
+    public var isWhole: Bool { lost == 0 && reordered == 0 && duplicated == 0 && damaged == 0 }
+
+    public var description: String {
+      "\(sent) sent, \(arrived) arrived, \(lost) lost\(firstLost.map { " (the first: \($0))" } ?? ""), "
+        + "\(reordered) reordered, \(duplicated) duplicated, \(damaged) damaged"
+    }
+  }
+
+  /// `tracking` frames of `flows` flows, each told apart from every other (an eighth of a byte each); with
+  /// 0, frames and bytes are counted, which is cheap.
+  public init(
+    in namespace: Namespace, device: String, tracking frames: Int = 0, flows: Int = 1,
+    port: UInt16 = 9
+  ) throws {
+    guard (0...1 << 30).contains(frames) else { throw LabError("cannot track \(frames) frames") }
+    capacity = frames
+    let words = (frames + LOAD_WORD_FRAMES - 1) / LOAD_WORD_FRAMES
+    program = try LoadProgram("sink") { program in
+      try program.set(
+        constant: load_sink(
+          port: UInt32(port), flows: frames == 0 ? 0 : UInt32(flows), frames: UInt64(frames)))
+      try program.set(entries: words, of: "seen")
+      try program.set(entries: frames == 0 ? 1 : flows, of: "latest")
+    }
+    seen = try program.values(of: "seen", as: UInt64.self)
+    latest = try program.values(of: "latest", as: UInt64.self)
+    guard let first = try program.values(of: "arrivals", as: load_arrivals.self).baseAddress else {
+      throw LabError("the sink has no counters")
+    }
+    arrivals = first
+    try program.attach(to: device, in: namespace)
+  }
+
+  /// Forgets what has arrived: before a run.
+  public func reset() {
+    arrivals.pointee = load_arrivals()
+    seen.update(repeating: 0)
+    latest.update(repeating: 0)
+  }
+
+  public var count: Count {
+    let now = arrivals.pointee
+    return Count(frames: Int(now.frames), bytes: Int(now.bytes), others: Int(now.others))
+  }
+
+  /// Waits until no more frames come.
+  public func settle(within limit: Duration = .seconds(5)) {
+    var before = -1
+    _ = eventually(within: limit, every: .milliseconds(20)) {
+      defer { before = count.frames }
+      return count.frames == before
+    }
+  }
+
+  /// What became of the frames numbered 0 up to `sent`. The sink must track that many.
+  public func tally(sent: Int) throws -> Tally {
+    guard sent <= capacity else {
+      throw LabError("\(sent) frames were sent, the sink tells \(capacity) apart")
+    }
+    var arrived = 0
+    var firstLost: Int?
+    for (place, word) in seen.enumerated() {
+      let valid = min(64, max(0, sent - place * 64))
+      if valid == 0 { break }
+      let wanted = valid == 64 ? UInt64.max : (1 << UInt64(valid)) - 1
+      arrived += (word & wanted).nonzeroBitCount
+      if firstLost == nil, word & wanted != wanted {
+        firstLost = place * 64 + (~word).trailingZeroBitCount
+      }
+    }
+    let now = arrivals.pointee
+    return Tally(
+      sent: sent, arrived: arrived, lost: sent - arrived, reordered: Int(now.reordered),
+      duplicated: Int(now.duplicated), damaged: Int(now.damaged + now.beyond), firstLost: firstLost)
+  }
+}

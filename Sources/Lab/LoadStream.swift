@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+import CSystem
+import Glibc
+
+/// One TCP connection between two namespaces, used to the full for some time.
+public struct LoadStream: Sendable {
+  public let client: Namespace
+  public let server: Namespace
+  /// The server's.
+  public let address: IPv4Address
+  public var clientCPU: Int?
+  public var serverCPU: Int?
+
+  public init(
+    from client: Namespace, to server: Namespace, _ address: IPv4Address, clientCPU: Int? = nil,
+    serverCPU: Int? = nil
+  ) {
+    self.client = client
+    self.server = server
+    self.address = address
+    self.clientCPU = clientCPU
+    self.serverCPU = serverCPU
+  }
+
+  /// What was counted, how long it took, and the CPU time of both ends in it (which is that of all that
+  /// lies between them as well).
+  public struct Amount: Sendable {
+    public let count: Int
+    public let duration: Duration
+    public fileprivate(set) var busy = Duration.zero
+
+    public var perSecond: Double { Double(count) / (duration.milliseconds / 1000) }
+    /// For each second of a CPU: what else ran meanwhile does not count.
+    public var perBusySecond: Double { Double(count) / (busy.milliseconds / 1000) }
+  }
+
+  /// Bytes that arrive when the client writes as much as it can.
+  public func bulk(_ time: Duration) throws -> Amount {
+    let size = 1 << 17
+    let ends = try run { socket in
+      let bytes = [UInt8](repeating: 0x5a, count: size)
+      let deadline = Instant.now + time
+      while Instant.now < deadline {
+        guard send(socket, bytes, size, Self.noSignal) > 0 else {
+          throw LabError("sending on a stream", code: errno)
+        }
+      }
+      return Amount(count: 0, duration: time)
+    } server: { socket in
+      var bytes = [UInt8](repeating: 0, count: size)
+      var count = 0
+      let start = Instant.now
+      while true {
+        let got = recv(socket, &bytes, size, 0)
+        if got < 0 { throw LabError("receiving from a stream", code: errno) }
+        if got == 0 { return Amount(count: count, duration: Instant.now - start) }
+        count += got
+      }
+    }
+    return ends.server.with(busy: ends.busy)
+  }
+
+  /// Transactions: a byte there and a byte back, one after the other.
+  public func requests(_ time: Duration) throws -> Amount {
+    let ends = try run { socket in
+      var byte: UInt8 = 0x5a
+      var count = 0
+      let start = Instant.now
+      while Instant.now < start + time {
+        guard send(socket, &byte, 1, Self.noSignal) == 1, recv(socket, &byte, 1, 0) == 1 else {
+          throw LabError("a request of one byte", code: errno)
+        }
+        count += 1
+      }
+      return Amount(count: count, duration: Instant.now - start)
+    } server: { socket in
+      var byte: UInt8 = 0
+      while recv(socket, &byte, 1, 0) == 1 {
+        guard send(socket, &byte, 1, Self.noSignal) == 1 else { break }
+      }
+      return Amount(count: 0, duration: .zero)
+    }
+    return ends.client.with(busy: ends.busy)
+  }
+
+  private static let noSignal = Int32(MSG_NOSIGNAL)
+
+  /// A side's part in the exchange, on a connected socket that it does not close.
+  private typealias Part = @Sendable (Int32) throws -> Amount
+
+  private func run(
+    client part: @escaping Part, server other: @escaping Part
+  ) throws -> (client: Amount, server: Amount, busy: Duration) {
+    let before = try softirqTime()
+    let listener = Shared(try server.inside { try Self.listening() })
+    let port = try Self.port(of: listener.raw)
+    let serving = try LoadThread(in: server, cpu: serverCPU) {
+      let socket = Shared(accept(listener.raw, nil, nil))
+      if socket.raw < 0 { throw LabError("waiting for a connection", code: errno) }
+      try Self.prepare(socket.raw)
+      return try CPUClock.timed { try other(socket.raw) }
+    }
+    let address = address
+    let asking = try LoadThread(in: client, cpu: clientCPU) {
+      let socket = Shared(try Self.connected(to: address, port))
+      return try CPUClock.timed { try part(socket.raw) }
+    }
+    let asked = Result { try asking.value() }
+    let served = Result { try serving.value() }
+    let (client, server) = (try asked.get(), try served.get())
+    let busy = client.busy + server.busy + (try softirqTime() - before)
+    return (client.result, server.result, busy)
+  }
+
+  private func softirqTime() throws -> Duration {
+    try Set([clientCPU, serverCPU].compactMap { $0 }).map {
+      try CPUClock.read("/proc/\(CPUClock.softirqThread($0))")
+    }.reduce(.zero, +)
+  }
+
+  // MARK: Sockets
+
+  /// A descriptor that more than one thread holds.
+  private final class Shared: Sendable {
+    let raw: Int32
+    init(_ raw: Int32) { self.raw = raw }
+    deinit { if raw >= 0 { close(raw) } }
+  }
+
+  private static func endpoint(_ address: UInt32, _ port: UInt16) -> sockaddr_in {
+    var endpoint = sockaddr_in()
+    endpoint.sin_family = sa_family_t(AF_INET)
+    endpoint.sin_port = port.bigEndian
+    endpoint.sin_addr.s_addr = address.bigEndian
+    return endpoint
+  }
+
+  private static func open() throws -> Int32 {
+    let raw = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    if raw < 0 { throw LabError("opening a TCP socket", code: errno) }
+    return raw
+  }
+
+  /// No call waits for ever, and single bytes leave at once.
+  private static func prepare(_ raw: Int32) throws {
+    var limit = timeval(tv_sec: 5, tv_usec: 0)
+    var one: Int32 = 1
+    let size = socklen_t(MemoryLayout<timeval>.size)
+    guard setsockopt(raw, SOL_SOCKET, SO_RCVTIMEO, &limit, size) == 0,
+      setsockopt(raw, SOL_SOCKET, SO_SNDTIMEO, &limit, size) == 0,
+      setsockopt(raw, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(4)) == 0
+    else { throw LabError("setting up a TCP socket", code: errno) }
+  }
+
+  private static func withEndpoint(
+    _ endpoint: sockaddr_in, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
+  ) -> Int32 {
+    withUnsafePointer(to: endpoint) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
+    }
+  }
+
+  private static func listening() throws -> Int32 {
+    let raw = try open()
+    var limit = timeval(tv_sec: 5, tv_usec: 0)
+    _ = setsockopt(raw, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    guard withEndpoint(endpoint(0, 0), { bind(raw, $0, $1) }) == 0, listen(raw, 1) == 0 else {
+      let code = errno
+      close(raw)
+      throw LabError("listening for a TCP connection", code: code)
+    }
+    return raw
+  }
+
+  private static func port(of raw: Int32) throws -> UInt16 {
+    var endpoint = sockaddr_in()
+    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let code = withUnsafeMutablePointer(to: &endpoint) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(raw, $0, &size) }
+    }
+    if code != 0 { throw LabError("asking a socket for its port", code: errno) }
+    return UInt16(bigEndian: endpoint.sin_port)
+  }
+
+  private static func connected(to address: IPv4Address, _ port: UInt16) throws -> Int32 {
+    let raw = try open()
+    do {
+      try prepare(raw)
+      guard withEndpoint(endpoint(address.value, port), { connect(raw, $0, $1) }) == 0 else {
+        throw LabError("connecting to \(address) port \(port)", code: errno)
+      }
+      return raw
+    } catch {
+      close(raw)
+      throw error
+    }
+  }
+}
+
+extension LoadStream.Amount {
+  fileprivate func with(busy: Duration) -> Self {
+    var copy = self
+    copy.busy = busy
+    return copy
+  }
+}
+
+/// A UDP socket that nobody reads, with the smallest buffer: what is sent to it is delivered and dropped.
+public final class DeafSocket: Sendable {
+  private let raw: Int32
+  private let namespace: Namespace
+
+  public init(in namespace: Namespace, port: UInt16) throws {
+    self.namespace = namespace
+    raw = try namespace.inside {
+      let raw = socket(AF_INET, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+      var size: Int32 = 0
+      var endpoint = sockaddr_in()
+      endpoint.sin_family = sa_family_t(AF_INET)
+      endpoint.sin_port = port.bigEndian
+      let bound = withUnsafePointer(to: endpoint) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+          setsockopt(raw, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(4)) == 0
+            && bind(raw, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+        }
+      }
+      if raw < 0 || !bound {
+        let code = errno
+        if raw >= 0 { close(raw) }
+        throw LabError("binding a UDP socket to port \(port)", code: code)
+      }
+      return raw
+    }
+  }
+
+  deinit { close(raw) }
+
+  /// Datagrams that have come to a socket of the namespace and were dropped there.
+  public func dropped() throws -> Int {
+    let text = try namespace.inside { try TextFile.read("/proc/thread-self/net/snmp") }
+    let lines = text.split(separator: "\n").filter { $0.hasPrefix("Udp:") }
+      .map { $0.split(separator: " ") }
+    guard lines.count == 2, let column = lines[0].firstIndex(of: "InErrors"),
+      column < lines[1].count, let count = Int(lines[1][column])
+    else { throw LabError("/proc/net/snmp tells nothing of UDP: \(text)") }
+    return count
+  }
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+/*
+ * Counts and drops the generator's frames, and passes everything else to the host. A frame that arrives
+ * is marked in a bitmap of all numbers, so that what is lost, late and doubled is known exactly.
+ *
+ * Nothing here is atomic: a veth with one queue has one NAPI, which runs on one CPU at a time.
+ */
+#include "packet.h"
+#include "load.h"
+
+const volatile struct load_sink config = {};
+
+struct {
+	map_number(type, MAP_ARRAY);
+	map_number(max_entries, 1);
+	map_number(map_flags, 1024); /* BPF_F_MMAPABLE */
+	map_type(key, u32);
+	map_type(value, struct load_arrivals);
+} arrivals SEC(".maps");
+
+/* A bit for each frame's number. */
+struct {
+	map_number(type, MAP_ARRAY);
+	map_number(max_entries, 1);
+	map_number(map_flags, 1024);
+	map_type(key, u32);
+	map_type(value, u64);
+} seen SEC(".maps");
+
+/* The number that the latest frame of each flow must exceed. */
+struct {
+	map_number(type, MAP_ARRAY);
+	map_number(max_entries, 1);
+	map_number(map_flags, 1024);
+	map_type(key, u32);
+	map_type(value, u64);
+} latest SEC(".maps");
+
+fp_inline _Bool is_damaged(const struct ipv4 *ip)
+{
+	const u16 *words = (const void *)ip;
+	u32 sum = 0;
+
+	for (u32 i = 0; i < sizeof(*ip) / sizeof(*words); i++)
+		sum += words[i];
+	sum = (sum >> 16) + (sum & 0xffff);
+	sum += sum >> 16;
+	return (u16)sum != 0xffff || !ip->ttl;
+}
+
+fp_inline void track(struct load_arrivals *count, const struct load_mark *mark)
+{
+	u32 flow = mark->flow, place = (u32)(mark->number / LOAD_WORD_FRAMES);
+	u64 number = mark->number, bit = 1ull << (number % LOAD_WORD_FRAMES);
+	u64 *word = bpf_map_lookup_elem(&seen, &place);
+	u64 *last = bpf_map_lookup_elem(&latest, &flow);
+
+	if (number >= config.frames || flow >= config.flows || !word || !last) {
+		count->beyond++;
+		return;
+	}
+	if (*word & bit) {
+		count->duplicated++;
+		return;
+	}
+	*word |= bit;
+	if (number + 1 < *last)
+		count->reordered++;
+	else
+		*last = number + 1;
+}
+
+SEC("xdp") int load_sink(struct xdp_md *context)
+{
+	struct ethernet *eth = (void *)(long)context->data;
+	struct ipv4 *ip = (void *)(eth + 1);
+	struct udp *udp = (void *)(ip + 1);
+	struct load_mark *mark = (void *)(udp + 1);
+	void *end = (void *)(long)context->data_end;
+	u32 first = 0;
+	struct load_arrivals *count = bpf_map_lookup_elem(&arrivals, &first);
+
+	if (!count)
+		return XDP_ABORTED;
+	if ((void *)(mark + 1) > end || eth->type != network16(TYPE_IPV4) ||
+	    ip->version_length != VERSION_4_NO_OPTIONS || ip->protocol != UDP ||
+	    udp->destination != network16((u16)config.port) || mark->magic != LOAD_MAGIC) {
+		count->others++;
+		return XDP_PASS;
+	}
+	if (config.flows) {
+		track(count, mark);
+		if (is_damaged(ip))
+			count->damaged++;
+	}
+	count->bytes += (u64)(end - (void *)eth);
+	count->frames++;
+	return XDP_DROP;
+}
+
+char terms[] SEC("license") = "GPL";
