@@ -20,6 +20,11 @@ extension Kernel {
       ContractGroup("prefixes", on: .router, ContractRouteCases.prefixes),
       ContractGroup("next hops", on: .router, ContractRouteCases.multipath),
       ContractGroup("gateways", on: .router, ContractRouteCases.gateways),
+      ContractGroup("neighbours", on: .router, ContractEgressCases.neighbours),
+      ContractGroup("devices", on: .router, ContractEgressCases.devices),
+      ContractGroup("taps", on: .router, ContractEgressCases.taps),
+      ContractGroup("netfilter and IPsec", on: .router, ContractEgressCases.netfilter),
+      ContractGroup("iptables-legacy", on: .router, ContractEgressCases.legacy),
     ]
 
     @Test(arguments: groups) func routesAsLinuxDoes(_ group: ContractGroup) throws {

@@ -83,7 +83,7 @@ final class ContractBed {
             "addr replace 10.0.\($0.rawValue).1/24 dev \($0.port)",
             "neigh replace \($0.address) lladdr \($0.mac) dev \($0.port) nud permanent",
           ]
-        } + ["route replace 10.9.0.0/16 via 10.0.2.2"]
+        } + ["route replace 10.9.0.0/16 via 10.0.2.2", "route replace 10.77.0.0/16 via 10.0.1.2"]
     case .bridge, .filteredBridge: return up
     case .bridgeRouter:
       return up + [
@@ -181,7 +181,7 @@ final class ContractBed {
   /// Runs what takes a command back; that there is nothing to take back any more is as good.
   func takeBack(_ line: String) throws {
     do { _ = try run(line) } catch let error as LabError {
-      let gone = ["No such process", "No such file", "Cannot find device", "Cannot assign"]
+      let gone = ["No such process", "No such file", "Cannot find device", "Cannot assign", "Address not found"]
       if !gone.contains(where: error.description.contains) { throw error }
     }
   }
