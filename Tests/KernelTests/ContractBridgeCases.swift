@@ -29,7 +29,7 @@ enum ContractBridgeCases {
       "link-local groups, forwarded",
       setup: ["ip link set br0 type bridge group_fwd_mask 0xfff8"],
       undo: ["ip link set br0 type bridge group_fwd_mask 0"],
-      [.across(mac: "01:80:c2:00:00:0e"), .across(mac: "01:80:c2:00:00:00")], sees: 2,
+      [.across(mac: "01:80:c2:00:00:0e"), .across(mac: "01:80:c2:00:00:00")], sees: 4,
       .punted("link-local|multicast")),
     ContractCase(
       "a source that is no address",
@@ -94,13 +94,16 @@ enum ContractBridgeCases {
         Shot.across().editing { $0 = Array($0.prefix(30)) },
       ].enumerated().map { place, shot in shot.editing { if $0.count > 40 { $0[40] = UInt8(place) } } },
       sees: 9, .fast),
+    // A bridge leaves room for a VLAN tag, whether there is one or not.
     ContractCase(
       "larger than the egress device takes", setup: ["ip link set p2 mtu 1000"],
-      undo: ["ip link set p2 mtu 1500"], [.across(size: 1000), .across(id: 2, size: 1001)], sees: 1,
+      undo: ["ip link set p2 mtu 1500"], [.across(size: 1004), .across(id: 2, size: 1005)],
+      sees: 1,
       .counts(["forwarded": 1, "mtu-exceeded": 1])),
     ContractCase(
       "larger than the egress device takes, at once", sudden: ["ip link set p2 mtu 1000"],
-      undo: ["ip link set p2 mtu 1500"], [.across(size: 1000), .across(id: 2, size: 1001)], sees: 1,
+      undo: ["ip link set p2 mtu 1500"], [.across(size: 1004), .across(id: 2, size: 1005)],
+      sees: 1,
       .either),
   ]
 
@@ -144,7 +147,7 @@ enum ContractBridgeCases {
       .either),
     ContractCase(
       "the far end of the egress cable is down", setup: ["B: ip link set eth0 down"],
-      undo: ["B: ip link set eth0 up", "bridge link set dev p2 state 3"],
+      undo: ["B: ip link set eth0 up"],
       [.across(.a, .b), .across(.a, .c)], sees: 1, .either),
     ContractCase(
       "the backup port takes over",
@@ -152,7 +155,6 @@ enum ContractBridgeCases {
       sudden: ["B: ip link set eth0 down"],
       undo: [
         "bridge link set dev p2 nobackup_port", "B: ip link set eth0 up",
-        "bridge link set dev p2 state 3",
       ], good, .either),
     ContractCase(
       "the egress port leaves the bridge at once", sudden: ["ip link set p2 nomaster"],
@@ -164,8 +166,8 @@ enum ContractBridgeCases {
       "the bridge goes down at once", sudden: ["ip link set br0 down"],
       undo: ["ip link set br0 up"], good, sees: 0, .slow),
     ContractCase(
-      "spanning tree blocks a port",
-      setup: ["ip link set br0 type bridge stp_state 1", "bridge link set dev p2 state 4"],
+      "spanning tree has ports listen first",
+      setup: ["ip link set br0 type bridge stp_state 1"],
       undo: [
         "ip link set br0 type bridge stp_state 0", "bridge link set dev p1 state 3",
         "bridge link set dev p2 state 3", "bridge link set dev p3 state 3",
@@ -234,11 +236,14 @@ enum ContractBridgeCases {
     ContractCase(
       "entries that are used do not age",
       setup: ["ip link set br0 type bridge ageing_time 100"],
-      undo: ["ip link set br0 type bridge ageing_time 30000"], action: kept, .grows("forwarded")),
+      undo: ["ip link set br0 type bridge ageing_time 30000"], action: kept,
+      .grows("forwarded")
+    ).comparingWords,
     ContractCase(
       "entries that are not used age",
       setup: ["ip link set br0 type bridge ageing_time 20"],
-      undo: ["ip link set br0 type bridge ageing_time 30000"], action: aged, .either),
+      undo: ["ip link set br0 type bridge ageing_time 30000"], action: aged, .either
+    ).comparingWords,
   ]
 
   /// Longer than the ageing time of one second, A talks to B, and B to A: nothing is ever flooded.

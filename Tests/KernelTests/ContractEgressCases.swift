@@ -38,14 +38,16 @@ enum ContractEgressCases {
       setup: [
         "sysctl net.ipv4.neigh.p2.delay_first_probe_time=1",
         "ip neigh replace 10.0.2.2 lladdr \(ContractHost.b.mac) dev p2 nud stale",
-      ], undo: ["restore"], action: probed, .either),
+      ], undo: ["restore"], action: probed, .either
+    ).comparingWords,
     ContractCase(
       "a neighbour that changed its MAC is found",
       setup: [
         "sysctl net.ipv4.neigh.p2.delay_first_probe_time=1",
         "sysctl net.ipv4.neigh.p2.retrans_time_ms=100", "B: ip addr add 10.0.2.2/24 dev eth0",
         "ip neigh replace 10.0.2.2 lladdr \(c) dev p2 nud stale",
-      ], undo: ["restore"], action: found, .either),
+      ], undo: ["restore"], action: found, .either
+    ).comparingWords,
   ]
 
   /// Traffic through a stale entry makes the kernel ask, traffic or not, whether it still holds.

@@ -25,6 +25,7 @@ extension Kernel {
       ContractGroup("taps", on: .router, ContractEgressCases.taps),
       ContractGroup("netfilter and IPsec", on: .router, ContractEgressCases.netfilter),
       ContractGroup("iptables-legacy", on: .router, ContractEgressCases.legacy),
+      ContractGroup("sockets", on: .router, ContractSocketCases.sockets),
     ]
 
     @Test(arguments: groups) func routesAsLinuxDoes(_ group: ContractGroup) throws {

@@ -48,6 +48,7 @@ final class ContractBed {
       try namespace.run("ethtool -K eth0 gro on")
     }
     try build()
+    try settle()
     for (host, namespace) in hosts { ears[host] = try Tap("eth0", in: namespace) }
   }
 
@@ -99,6 +100,23 @@ final class ContractBed {
 
   /// Puts addresses, neighbours and routes back as they were.
   func restore() throws { try router.ip(batch: base) }
+
+  /// Waits until all cables carry and all ports forward: the kernel takes its time with both.
+  func settle() throws {
+    let ports = topology.hosts.filter { topology != .bridgeRouter || $0 != .c }.count
+    var links = ""
+    let ready = try eventually(within: .seconds(4)) {
+      links = try router.run("ip -o link show").output
+      let up = links.split(separator: "\n").filter {
+        $0.contains(": p") && $0.contains(" state UP ")
+      }
+      if up.count < topology.hosts.count { return false }
+      if !topology.isBridge { return true }
+      let bridge = try router.run("bridge link show").output.split(separator: "\n")
+      return bridge.filter { $0.contains("state forwarding") }.count == ports
+    }
+    if !ready { throw LabError("the cables do not come up: \(links)") }
+  }
 
   func close() { bed.close() }
 
@@ -198,8 +216,10 @@ final class ContractBed {
   /// Has every host say something, so that the bridge knows where it is.
   func greet() throws {
     if !topology.isBridge { return }
-    try send(
-      topology.hosts.map { .frame($0, to: .broadcast, .raw(etherType: ContractHost.hello, [])) })
+    for host in topology.hosts {
+      // A host whose cable is down says nothing.
+      try? send([.frame(host, to: .broadcast, .raw(etherType: ContractHost.hello, []))])
+    }
   }
 
   /// What the hosts hear, and the taps in the router: until `wanted` frames have come, and then until it
@@ -224,11 +244,11 @@ final class ContractBed {
     }
   }
 
-  /// Neither what teaches the bridge nor what IPv6 says on its own.
+  /// Neither what teaches the bridge nor what IPv6 and IGMP say on their own.
   private static func counts(_ frame: Frame) -> Bool {
     if frame.etherType == ContractHost.hello { return false }
     let fromRouter = frame.source.map { $0.bytes[4] != 0x0a } ?? false
-    return !(frame.etherType == 0x86dd && fromRouter)
+    return !(fromRouter && (frame.etherType == 0x86dd || frame.ipv4?.number == 2))
   }
 
   /// The counters of the kernel's IP that tell what it did with packets it did not forward.

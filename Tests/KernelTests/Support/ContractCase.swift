@@ -49,6 +49,8 @@ struct ContractCase: Sendable {
   var sees: Int?
   /// How long to listen for what comes late.
   var patience: Duration
+  /// Not where a case is about what arrives: what is on the cable depends on the moment then.
+  var comparesFrames = true
   let fate: Fate
   let fateOnTC: Fate?
 
@@ -71,6 +73,13 @@ struct ContractCase: Sendable {
     self.patience = patience
     self.fate = fate
     fateOnTC = tc
+  }
+
+  /// The same, with the words of its action compared and not each frame on the way.
+  var comparingWords: ContractCase {
+    var row = self
+    row.comparesFrames = false
+    return row
   }
 
   func fate(on hook: String) -> Fate { hook == "tc" ? fateOnTC ?? fate : fate }

@@ -122,9 +122,12 @@ final class ContractRunner {
     result.words = try row.action?(bed) ?? []
     result.heard = try bed.listen(
       taps, wanted: wanted ?? row.sees ?? 0, patience: row.patience)
+    if !row.comparesFrames { result.heard = [:] }
     result.words += try row.observe.map(bed.output)
     let after = try bed.counters()
-    result.kernel = after.merging(kernel) { $0 - $1 }.filter { $0.value != 0 }
+    if row.comparesFrames {
+      result.kernel = after.merging(kernel) { $0 - $1 }.filter { $0.value != 0 }
+    }
     // An fpd that was stopped wakes to a network as it knew it, and its counters are still there.
     if !row.sudden.isEmpty {
       takeBack(row.undo + undo, bed)
@@ -143,6 +146,10 @@ final class ContractRunner {
     }
     do {
       if lines.contains("restore") { try bed.restore() }
+      let links = [" up", "restore", " master ", "nomaster", "br9", " state "]
+      if lines.contains(where: { line in links.contains { line.contains($0) } }) {
+        try bed.settle()
+      }
       _ = try bed.listen([:], wanted: 0, patience: .milliseconds(1))
     } catch { Issue.record("restoring: \(error)") }
   }
