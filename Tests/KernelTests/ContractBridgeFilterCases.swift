@@ -10,37 +10,40 @@ enum ContractBridgeFilterCases {
       + "add rule bridge t c ether type ip drop"
   }
 
-  static let filters: [ContractCase] = ["prerouting", "forward", "postrouting"].flatMap { hook in
-    [
+  static let filters: [ContractCase] =
+    ["prerouting", "forward", "postrouting"].flatMap { hook in
+      [
+        ContractCase(
+          "nft drops in bridge \(hook)", setup: [drop(hook)], undo: ["nft: delete table bridge t"],
+          good, sees: 0, .punted("bridge-filter|netfilter-hook")),
+        ContractCase(
+          "nft drops in bridge \(hook) at once", sudden: [drop(hook)],
+          undo: ["nft: delete table bridge t"], good, sees: 0,
+          .punted("bridge-filter|netfilter-hook|changed")),
+      ]
+    } + [
       ContractCase(
-        "nft drops in bridge \(hook)", setup: [drop(hook)], undo: ["nft: delete table bridge t"],
-        good, sees: 0, .punted("bridge-filter|netfilter-hook")),
+        "nft drops in netdev ingress of a port at once",
+        sudden: [
+          "nft: add table netdev t;add chain netdev t c "
+            + "{ type filter hook ingress device p1 priority 0; policy drop; }"
+        ], undo: ["nft: delete table netdev t"], good, sees: 0,
+        .punted("netfilter-ingress|changed")),
       ContractCase(
-        "nft drops in bridge \(hook) at once", sudden: [drop(hook)],
-        undo: ["nft: delete table bridge t"], good, sees: 0,
+        "a queue on the egress port at once",
+        sudden: ["tc qdisc add dev p2 root handle 10: tbf rate 10mbit burst 10k latency 1s"],
+        undo: ["tc qdisc del dev p2 root"], good, observe: ["tc -s qdisc show dev p2"], sees: 3,
+        .punted("egress-qdisc|changed")),
+      ContractCase(
+        "ip rules do not concern a bridge",
+        setup: [
+          "nft: add table ip t;add chain ip t c { type filter hook forward priority 0; policy drop; }"
+        ],
+        undo: ["nft: delete table ip t"], good, sees: 3, .either),
+      ContractCase(
+        "ebtables drops at once", sudden: ["ebtables -A FORWARD -p IPv4 -j DROP"], good, sees: 0,
         .punted("bridge-filter|netfilter-hook|changed")),
     ]
-  } + [
-    ContractCase(
-      "nft drops in netdev ingress of a port at once",
-      sudden: [
-        "nft: add table netdev t;add chain netdev t c "
-          + "{ type filter hook ingress device p1 priority 0; policy drop; }"
-      ], undo: ["nft: delete table netdev t"], good, sees: 0,
-      .punted("netfilter-ingress|changed")),
-    ContractCase(
-      "a queue on the egress port at once",
-      sudden: ["tc qdisc add dev p2 root handle 10: tbf rate 10mbit burst 10k latency 1s"],
-      undo: ["tc qdisc del dev p2 root"], good, observe: ["tc -s qdisc show dev p2"], sees: 3,
-      .punted("egress-qdisc|changed")),
-    ContractCase(
-      "ip rules do not concern a bridge",
-      setup: ["nft: add table ip t;add chain ip t c { type filter hook forward priority 0; policy drop; }"],
-      undo: ["nft: delete table ip t"], good, sees: 3, .either),
-    ContractCase(
-      "ebtables drops at once", sudden: ["ebtables -A FORWARD -p IPv4 -j DROP"], good, sees: 0,
-      .punted("bridge-filter|netfilter-hook|changed")),
-  ]
 
   private static func drops(_ hook: String) -> String {
     "nft: add table ip t;add chain ip t c { type filter hook \(hook); policy drop; }"
@@ -57,14 +60,17 @@ enum ContractBridgeFilterCases {
         .across { $0.ttl = 0 }, .across { $0.options = [1, 1, 1, 0] },
         Shot.across(size: 30).padded(by: 16), Shot.across().padded(by: 1),
         Shot.across().editing { $0 = Array($0.prefix(30)) },
-      ].enumerated().map { place, shot in shot.editing { if $0.count > 40 { $0[40] = UInt8(place) } } },
+      ].enumerated().map { place, shot in
+        shot.editing { if $0.count > 40 { $0[40] = UInt8(place) } }
+      },
       .either),
     ContractCase(
       "IPv4 in VLAN tags, ARP, IPv6, without any rule",
       [
         .across(tags: [VLANTag(7)]), .across(tags: [VLANTag(7)]) { $0.checksumFault = 1 },
         .frame(
-          to: ContractHost.b.mac, .arp(.request(from: (ContractHost.a.mac, "10.0.0.1"), for: "10.0.0.2"))),
+          to: ContractHost.b.mac,
+          .arp(.request(from: (ContractHost.a.mac, "10.0.0.1"), for: "10.0.0.2"))),
         .frame(
           to: ContractHost.b.mac,
           .ipv6(IPv6(from: "2001:db8::1", to: "2001:db8::2", .udp(from: 1, to: 2)))),
@@ -112,7 +118,8 @@ enum ContractBridgeFilterCases {
       good, sees: 3, .fast),
   ]
 
-  private static func up(_ host: ContractHost = .a, to address: IPv4Address, id: UInt16 = 1) -> Shot {
+  private static func up(_ host: ContractHost = .a, to address: IPv4Address, id: UInt16 = 1) -> Shot
+  {
     // On br0 the hosts' addresses are 10.0.1.2 and 10.0.1.3.
     let source: IPv4Address = host == .a ? "10.0.1.2" : host == .b ? "10.0.1.3" : host.address
     let mac =
@@ -150,9 +157,10 @@ enum ContractBridgeFilterCases {
     ContractCase(
       "the bridge does not know where the host is",
       sudden: ["bridge fdb del \(ContractHost.a.mac) dev p1 master"],
-      Shot.burst { up(.c, to: "10.0.1.2", id: $0) }, sees: 6, .punted("destination-unknown|changed")),
+      Shot.burst { up(.c, to: "10.0.1.2", id: $0) }, sees: 6, .punted("destination-unknown|changed")
+    ),
     ContractCase(
-      "a blocked port", sudden: ["bridge link set dev p1 state 4"],
+      "a disabled port", sudden: ["bridge link set dev p1 state 0"],
       undo: ["bridge link set dev p1 state 3"], [up(to: "10.0.3.2"), up(.c, to: "10.0.1.2")],
       sees: 0, .slow),
     ContractCase(

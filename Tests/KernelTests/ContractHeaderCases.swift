@@ -33,7 +33,8 @@ enum ContractHeaderCases {
         }
       ], sees: 1, .fast),
     ContractCase(
-      "a UDP checksum of zero stays", [Shot.udp().editing { $0.replaceSubrange(40..<42, with: [0, 0]) }],
+      "a UDP checksum of zero stays",
+      [Shot.udp().editing { $0.replaceSubrange(40..<42, with: [0, 0]) }],
       sees: 1, .fast),
     ContractCase(
       "a wrong UDP checksum is no router's business", [Shot.udp().editing { $0[40] ^= 0x55 }],
@@ -51,7 +52,8 @@ enum ContractHeaderCases {
       [.udp { $0.checksumFault = 1 }, .udp { $0.checksumFault = 0x8000 }], sees: 0,
       .punted("ip-checksum")),
     ContractCase(
-      "wrong version", [5, 6, 0, 15].map { version in Shot.udp().header { $0[14] = version << 4 | 5 } },
+      "wrong version",
+      [5, 6, 0, 15].map { version in Shot.udp().header { $0[14] = version << 4 | 5 } },
       sees: 0, .punted("malformed")),
     ContractCase(
       "header shorter than a header",

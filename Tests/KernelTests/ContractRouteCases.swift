@@ -17,7 +17,8 @@ enum ContractRouteCases {
       [
         ContractCase(
           "\(type) route", setup: ["ip route add \(type) 10.8.0.0/16"],
-          from(1 + UInt32(place)), sees: type == "blackhole" ? 0 : 3, .punted("route-type|no-route")),
+          from(1 + UInt32(place)), sees: type == "blackhole" ? 0 : 3, .punted("route-type|no-route")
+        ),
         ContractCase(
           "\(type) route at once", setup: [viaB],
           sudden: ["ip route add \(type) 10.8.0.0/24"], from(11 + UInt32(place)),
@@ -97,12 +98,13 @@ enum ContractRouteCases {
     "ip route add 10.8.1.0/32 via 10.0.3.2", "ip route add 10.8.255.255/32 via 10.0.2.2",
     "ip route add 128.0.0.0/1 via 10.0.2.2",
   ]
-  private static let probes: [Shot] = ([
-    "10.8.1.0", "10.8.1.1", "10.8.1.127", "10.8.1.128", "10.8.1.199", "10.8.1.200", "10.8.1.201",
-    "10.8.1.255", "10.8.2.1", "10.8.0.0", "10.8.255.255", "10.8.255.254", "10.7.255.255",
-    "10.255.255.255", "9.255.255.255", "11.0.0.0", "127.255.0.1", "128.0.0.0", "223.255.255.255",
-    "1.2.3.4",
-  ] as [IPv4Address]).enumerated().map { .udp(to: $1, id: UInt16($0)) }
+  private static let probes: [Shot] =
+    ([
+      "10.8.1.0", "10.8.1.1", "10.8.1.127", "10.8.1.128", "10.8.1.199", "10.8.1.200", "10.8.1.201",
+      "10.8.1.255", "10.8.2.1", "10.8.0.0", "10.8.255.255", "10.8.255.254", "10.7.255.255",
+      "10.255.255.255", "9.255.255.255", "11.0.0.0", "127.255.0.1", "128.0.0.0", "223.255.255.255",
+      "1.2.3.4",
+    ] as [IPv4Address]).enumerated().map { .udp(to: $1, id: UInt16($0)) }
 
   static let prefixes: [ContractCase] = [
     ContractCase("overlapping prefixes", setup: nested, probes, .either),

@@ -7,7 +7,8 @@ extension Kernel {
   /// the forwarding contract, on XDP and on TC.
   @Suite(.needsFpd) struct ContractRouterTests {
     private static let groups: [ContractGroup] = [
-      ContractGroup("packets", on: .router, ContractHeaderCases.plain + ContractHeaderCases.malformed),
+      ContractGroup(
+        "packets", on: .router, ContractHeaderCases.plain + ContractHeaderCases.malformed),
       ContractGroup("MTU", on: .router, ContractHeaderCases.mtu),
       ContractGroup("link addresses", on: .router, ContractAddressCases.link),
       ContractGroup(

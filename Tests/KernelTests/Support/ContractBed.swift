@@ -190,7 +190,8 @@ final class ContractBed {
     var key = types.contains(rest.first ?? "") ? [] : rest.prefix(1)
     if key.isEmpty { key = rest.prefix(2) }
     rest = rest.dropFirst(key.count)
-    for (name, value) in zip(rest, rest.dropFirst()) where ["tos", "table", "metric"].contains(name) {
+    for (name, value) in zip(rest, rest.dropFirst())
+    where ["tos", "table", "metric"].contains(name) {
       key += [name, value]
     }
     return "ip route del " + key.joined(separator: " ")
@@ -199,7 +200,10 @@ final class ContractBed {
   /// Runs what takes a command back; that there is nothing to take back any more is as good.
   func takeBack(_ line: String) throws {
     do { _ = try run(line) } catch let error as LabError {
-      let gone = ["No such process", "No such file", "Cannot find device", "Cannot assign", "Address not found"]
+      let gone = [
+        "No such process", "No such file", "Cannot find device", "Cannot assign",
+        "Address not found",
+      ]
       if !gone.contains(where: error.description.contains) { throw error }
     }
   }
