@@ -63,7 +63,7 @@ enum ContractBridgeFilterCases {
       ].enumerated().map { place, shot in
         shot.editing { if $0.count > 40 { $0[40] = UInt8(place) } }
       },
-      .either),
+      sees: 4, .either),
     ContractCase(
       "IPv4 in VLAN tags, ARP, IPv6, without any rule",
       [
@@ -79,7 +79,7 @@ enum ContractBridgeFilterCases {
           .ipv6(IPv6(from: "2001:db8::1", to: "2001:db8::2", .udp(from: 1, to: 2)))
         ).editing { $0[14] = 0x55 },
         .frame(to: ContractHost.b.mac, .raw(etherType: 0x88b6, [1, 2, 3])),
-      ], .either),
+      ], sees: 5, .either),
     ContractCase(
       "fragments, without any rule",
       [
@@ -148,7 +148,7 @@ enum ContractBridgeFilterCases {
       "to the bridge's own address", [up(to: "10.0.1.1"), up(to: "10.0.3.1")], sees: 2,
       .punted("local-delivery")),
     ContractCase(
-      "to a port's MAC", [.udp(to: "10.0.3.2", mac: ContractHost.a.gateway)], .either),
+      "to a port's MAC", [.udp(to: "10.0.3.2", mac: ContractHost.a.gateway)], sees: 1, .either),
     ContractCase(
       "the source is unknown to the bridge",
       [
