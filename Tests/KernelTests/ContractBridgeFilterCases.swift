@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+import Lab
+
+/// Filters on a bridge, br_netfilter, and a router behind a bridge.
+enum ContractBridgeFilterCases {
+  private static let good = Shot.burst { .across(id: $0) }
+
+  private static func drop(_ hook: String) -> String {
+    "nft: add table bridge t;add chain bridge t c { type filter hook \(hook) priority 0; };"
+      + "add rule bridge t c ether type ip drop"
+  }
+
+  static let filters: [ContractCase] =
+    ["prerouting", "forward", "postrouting"].flatMap { hook in
+      [
+        ContractCase(
+          "nft drops in bridge \(hook)", setup: [drop(hook)], undo: ["nft: delete table bridge t"],
+          good, sees: 0, .punted("bridge-filter|netfilter-hook")),
+        ContractCase(
+          "nft drops in bridge \(hook) at once", sudden: [drop(hook)],
+          undo: ["nft: delete table bridge t"], good, sees: 0,
+          .punted("bridge-filter|netfilter-hook|changed")),
+      ]
+    } + [
+      ContractCase(
+        "nft drops in netdev ingress of a port at once",
+        sudden: [
+          "nft: add table netdev t;add chain netdev t c "
+            + "{ type filter hook ingress device p1 priority 0; policy drop; }"
+        ], undo: ["nft: delete table netdev t"], good, sees: 0,
+        .punted("netfilter-ingress|changed")),
+      ContractCase(
+        "a queue on the egress port at once",
+        sudden: ["tc qdisc add dev p2 root handle 10: tbf rate 10mbit burst 10k latency 1s"],
+        undo: ["tc qdisc del dev p2 root"], good, observe: ["tc -s qdisc show dev p2"], sees: 3,
+        .punted("egress-qdisc|changed")),
+      ContractCase(
+        "ip rules do not concern a bridge",
+        setup: [
+          "nft: add table ip t;add chain ip t c { type filter hook forward priority 0; policy drop; }"
+        ],
+        undo: ["nft: delete table ip t"], good, sees: 3, .either),
+      ContractCase(
+        "ebtables drops at once", sudden: ["ebtables -A FORWARD -p IPv4 -j DROP"], good, sees: 0,
+        .punted("bridge-filter|netfilter-hook|changed")),
+    ]
+
+  private static func drops(_ hook: String) -> String {
+    "nft: add table ip t;add chain ip t c { type filter hook \(hook); policy drop; }"
+  }
+
+  /// With bridge-nf-call-iptables, as the kernel brings it, each bridged packet goes through IPv4's hooks.
+  static let brNetfilter: [ContractCase] = [
+    ContractCase("without any rule", good, sees: 3, .either),
+    ContractCase(
+      "IPv4 that no router would take, without any rule",
+      [
+        .across { $0.checksumFault = 1 }, .across { $0.claimedLength = 1000 },
+        .across { $0.claimedLength = 3 }, Shot.across().editing { $0[14] = 0x65 },
+        .across { $0.ttl = 0 }, .across { $0.options = [1, 1, 1, 0] },
+        Shot.across(size: 30).padded(by: 16), Shot.across().padded(by: 1),
+        Shot.across().editing { $0 = Array($0.prefix(30)) },
+      ].enumerated().map { place, shot in
+        shot.editing { if $0.count > 40 { $0[40] = UInt8(place) } }
+      },
+      sees: 4, .either),
+    ContractCase(
+      "IPv4 in VLAN tags, ARP, IPv6, without any rule",
+      [
+        .across(tags: [VLANTag(7)]), .across(tags: [VLANTag(7)]) { $0.checksumFault = 1 },
+        .frame(
+          to: ContractHost.b.mac,
+          .arp(.request(from: (ContractHost.a.mac, "10.0.0.1"), for: "10.0.0.2"))),
+        .frame(
+          to: ContractHost.b.mac,
+          .ipv6(IPv6(from: "2001:db8::1", to: "2001:db8::2", .udp(from: 1, to: 2)))),
+        Shot.frame(
+          to: ContractHost.b.mac,
+          .ipv6(IPv6(from: "2001:db8::1", to: "2001:db8::2", .udp(from: 1, to: 2)))
+        ).editing { $0[14] = 0x55 },
+        .frame(to: ContractHost.b.mac, .raw(etherType: 0x88b6, [1, 2, 3])),
+      ], sees: 5, .either),
+    ContractCase(
+      "fragments, without any rule",
+      [
+        .across { $0.moreFragments = true },
+        .across { $0.fragmentOffset = 4 },
+      ], sees: 2, .either),
+    ContractCase(
+      "a rule in ip forward", setup: [drops("forward priority 0")],
+      undo: ["nft: delete table ip t"], good, sees: 0, .punted("bridge-netfilter")),
+    ContractCase(
+      "a rule in ip prerouting at once", sudden: [drops("prerouting priority 0")],
+      undo: ["nft: delete table ip t"], good, sees: 0, .punted("bridge-netfilter|changed")),
+    ContractCase(
+      "a rule in ip forward at once", sudden: [drops("forward priority 0")],
+      undo: ["nft: delete table ip t"], good, sees: 0, .punted("bridge-netfilter|changed")),
+    ContractCase(
+      "a rule in ip postrouting at once", sudden: [drops("postrouting priority 0")],
+      undo: ["nft: delete table ip t"], good, sees: 0, .punted("bridge-netfilter|changed")),
+    ContractCase(
+      "switched off, the rule is no longer asked",
+      setup: [drops("forward priority 0"), "sysctl net.bridge.bridge-nf-call-iptables=0"],
+      undo: ["nft: delete table ip t"], good, sees: 3, .either),
+    ContractCase(
+      "switched on at once, the rule is asked",
+      setup: [drops("forward priority 0"), "sysctl net.bridge.bridge-nf-call-iptables=0"],
+      sudden: ["sysctl net.bridge.bridge-nf-call-iptables=1"], undo: ["nft: delete table ip t"],
+      good, sees: 0, .punted("bridge-netfilter|changed")),
+    ContractCase(
+      "switched on for one bridge at once",
+      setup: [drops("forward priority 0"), "sysctl net.bridge.bridge-nf-call-iptables=0"],
+      sudden: ["ip link set br0 type bridge nf_call_iptables 1"],
+      undo: ["nft: delete table ip t", "ip link set br0 type bridge nf_call_iptables 0"], good,
+      sees: 0, .punted("bridge-netfilter|changed")),
+    ContractCase(
+      "switched off, as most have it", setup: ["sysctl net.bridge.bridge-nf-call-iptables=0"],
+      good, sees: 3, .fast),
+  ]
+
+  private static func up(_ host: ContractHost = .a, to address: IPv4Address, id: UInt16 = 1) -> Shot
+  {
+    // On br0 the hosts' addresses are 10.0.1.2 and 10.0.1.3.
+    let source: IPv4Address = host == .a ? "10.0.1.2" : host == .b ? "10.0.1.3" : host.address
+    let mac =
+      host == .c
+      ? host.gateway : host == .d ? MAC(number: 0x0201) : ContractHost.bridgeMAC
+    return .udp(host, to: address, from: source, id: id, mac: mac)
+  }
+
+  static let routed: [ContractCase] = [
+    ContractCase(
+      "from the bridge to the outside", Shot.burst { up(to: "10.0.3.2", id: $0) }, sees: 3, .fast),
+    ContractCase(
+      "from the outside to the bridge", Shot.burst { up(.c, to: "10.0.1.2", id: $0) }, sees: 3,
+      .fast),
+    ContractCase(
+      "from one bridge to another", Shot.burst { up(to: "10.0.4.2", id: $0) }, sees: 3, .fast),
+    ContractCase(
+      "between the hosts of the bridge",
+      Shot.burst { id in
+        .udp(to: "10.0.1.3", from: "10.0.1.2", id: id, mac: ContractHost.b.mac)
+      }, sees: 3, .fast),
+    ContractCase(
+      "routed back into the bridge, with a redirect", [up(to: "10.0.1.3")], sees: 2,
+      .punted("redirect-needed")),
+    ContractCase(
+      "to the bridge's own address", [up(to: "10.0.1.1"), up(to: "10.0.3.1")], sees: 2,
+      .punted("local-delivery")),
+    ContractCase(
+      "to a port's MAC", [.udp(to: "10.0.3.2", mac: ContractHost.a.gateway)], sees: 1, .either),
+    ContractCase(
+      "the source is unknown to the bridge",
+      [
+        Shot.udp(to: "10.0.3.2", mac: ContractHost.bridgeMAC).editing { $0[11] = 0x66 }
+      ], sees: 1, .punted("source-unknown")),
+    ContractCase(
+      "the bridge does not know where the host is",
+      sudden: ["bridge fdb del \(ContractHost.a.mac) dev p1 master"],
+      Shot.burst { up(.c, to: "10.0.1.2", id: $0) }, sees: 6, .punted("destination-unknown|changed")
+    ),
+    ContractCase(
+      "a disabled port", sudden: ["bridge link set dev p1 state 0"],
+      undo: ["bridge link set dev p1 state 3"], [up(to: "10.0.3.2"), up(.c, to: "10.0.1.2")],
+      sees: 0, .slow),
+    ContractCase(
+      "forwarding off on the bridge at once", sudden: ["sysctl net.ipv4.conf.br0.forwarding=0"],
+      [up(to: "10.0.3.2")], sees: 0, .punted("forwarding-off|changed")),
+    ContractCase(
+      "rp_filter on the bridge at once", sudden: ["sysctl net.ipv4.conf.br0.rp_filter=1"],
+      [.udp(to: "10.0.3.2", from: "10.0.4.9", mac: ContractHost.bridgeMAC)], sees: 0,
+      .punted("reverse-path|changed")),
+    ContractCase(
+      "rp_filter on the port is not asked", sudden: ["sysctl net.ipv4.conf.p1.rp_filter=1"],
+      [.udp(to: "10.0.3.2", from: "10.0.4.9", mac: ContractHost.bridgeMAC)], sees: 1, .either),
+    ContractCase("a tap on the bridge", [up(to: "10.0.3.2")], taps: ["br0"], sees: 1, .slow),
+    ContractCase(
+      "TTL, MTU and padding as on any other device",
+      setup: ["ip link set p3 mtu 1000"], undo: ["ip link set p3 mtu 1500"],
+      [
+        .udp(to: "10.0.3.2", mac: ContractHost.bridgeMAC) { $0.ttl = 1 },
+        .udp(to: "10.0.3.2", size: 1001, mac: ContractHost.bridgeMAC) { $0.dontFragment = true },
+        Shot.udp(to: "10.0.3.2", mac: ContractHost.bridgeMAC).padded(by: 9),
+        .udp(to: "10.0.3.2", mac: ContractHost.bridgeMAC) { $0.checksumFault = 1 },
+      ], sees: 3, .counts(["ttl-expired": 1, "mtu-exceeded": 1, "padding": 1, "ip-checksum": 1])),
+    ContractCase(
+      "nft drops in ip forward at once", sudden: [drops("forward priority 0")],
+      undo: ["nft: delete table ip t"], [up(to: "10.0.3.2"), up(.c, to: "10.0.1.2")], sees: 0,
+      .punted("netfilter-hook|changed")),
+    ContractCase(
+      "nft drops on the way into the bridge at once",
+      sudden: [
+        "nft: add table bridge t;add chain bridge t c { type filter hook input priority 0; policy drop; }"
+      ], undo: ["nft: delete table bridge t"], [up(to: "10.0.3.2")], sees: 0,
+      .punted("bridge-filter|netfilter-hook|changed")),
+    ContractCase(
+      "nft drops on the way out of the bridge at once",
+      sudden: [
+        "nft: add table bridge t;add chain bridge t c { type filter hook output priority 0; policy drop; }"
+      ], undo: ["nft: delete table bridge t"], [up(.c, to: "10.0.1.2")], sees: 0,
+      .punted("bridge-filter|netfilter-hook|changed")),
+  ]
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+import Lab
+import Testing
+
+extension Kernel {
+  /// The fast path does to every packet what the kernel does, or leaves it to the kernel: row by row of
+  /// the forwarding contract, on XDP and on TC.
+  @Suite(.needsFpd) struct ContractRouterTests {
+    private static let groups: [ContractGroup] = [
+      ContractGroup(
+        "packets", on: .router, ContractHeaderCases.plain + ContractHeaderCases.malformed),
+      ContractGroup("MTU", on: .router, ContractHeaderCases.mtu),
+      ContractGroup("link addresses", on: .router, ContractAddressCases.link),
+      ContractGroup(
+        "addresses", on: .router, ContractAddressCases.destinations + ContractAddressCases.sources),
+      ContractGroup(
+        "reverse path", on: .router,
+        ContractAddressCases.reversePath + ContractAddressCases.forwarding),
+      ContractGroup(
+        "routes", on: .router, ContractRouteCases.types + ContractRouteCases.changes),
+      ContractGroup("prefixes", on: .router, ContractRouteCases.prefixes),
+      ContractGroup("next hops", on: .router, ContractRouteCases.multipath),
+      ContractGroup("gateways", on: .router, ContractRouteCases.gateways),
+      ContractGroup("neighbours", on: .router, ContractEgressCases.neighbours),
+      ContractGroup("devices", on: .router, ContractEgressCases.devices),
+      ContractGroup("taps", on: .router, ContractEgressCases.taps),
+      ContractGroup("netfilter and IPsec", on: .router, ContractEgressCases.netfilter),
+      ContractGroup("iptables-legacy", on: .router, ContractEgressCases.legacy),
+      ContractGroup("sockets", on: .router, ContractSocketCases.sockets),
+    ]
+
+    @Test(arguments: groups) func routesAsLinuxDoes(_ group: ContractGroup) throws {
+      try ContractRunner(group).run()
+    }
+  }
+}
+
+extension ContractGroup: CustomTestStringConvertible {
+  var testDescription: String { name }
+}
