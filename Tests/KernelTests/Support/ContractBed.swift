@@ -38,9 +38,10 @@ final class ContractBed {
     for host in topology.hosts {
       let namespace = try bed.add(host.name.lowercased())
       hosts[host] = namespace
+      // Where both ends had the same number, the kernel would take a second to tell that they carry.
       try namespace.ip(
         batch: [
-          "link add eth0 address \(host.mac) type veth peer name \(host.port) "
+          "link add eth0 index \(100 + host.rawValue) address \(host.mac) type veth peer name \(host.port) "
             + "address \(host.gateway) netns \(router.name)",
           "link set eth0 up",
         ])
