@@ -50,7 +50,6 @@ struct udp {
 };
 
 static fp_unused u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
-static fp_unused long (*const bpf_redirect)(u32 ifindex, u64 flags) = (void *)23;
 
 /* ip_decrease_ttl(): the checksum follows without being computed again. */
 fp_inline void decrease_ttl(struct ipv4 *ip)
