@@ -123,6 +123,15 @@ fp_inline outcome fp_tc_is_ours(const struct packet *packet, struct device devic
 	return context->pkt_type == PACKET_HOST ? GO_ON : REASON_OTHER_HOST;
 }
 
+/*
+ * What is redirected on ingress is queued, filtered by tc and seen by taps on its way out, but passes by
+ * netfilter's egress hook: __netif_receive_skb_core() has it skipped.
+ */
+fp_inline outcome fp_tc_redirect(struct device device)
+{
+	return device_filters_egress(device) ? REASON_NETFILTER_EGRESS : FORWARD;
+}
+
 /* rt_tos2priority() */
 fp_inline u32 priority_of(u8 tos)
 {

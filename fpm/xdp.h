@@ -72,6 +72,11 @@ fp_inline outcome fp_xdp_is_ours(const struct packet *packet, struct device devi
 	return mac_word(packet->ethernet->destination) == own ? GO_ON : REASON_OTHER_HOST;
 }
 
+fp_inline outcome fp_xdp_redirect(struct device device)
+{
+	return fp_device_redirect(device);
+}
+
 fp_inline void write_mac(u8 *to, u64 word)
 {
 	*(u32 *)to = (u32)word;

@@ -110,8 +110,10 @@ public final class HostSocket: Sendable {
     let deadline = Instant.now + limit
     while came < count {
       if sent < count {
-        let size = min(chunk.count, count - sent)
-        let written = Glibc.send(descriptor, chunk, size, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
+        let start = sent % chunk.count
+        let size = min(chunk.count - start, count - sent)
+        let piece = Array(chunk[start..<start + size])
+        let written = Glibc.send(descriptor, piece, size, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
         if written < 0 && errno != EAGAIN { throw LabError("streaming from \(what)", code: errno) }
         sent += max(0, written)
       }
