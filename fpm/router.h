@@ -43,13 +43,14 @@ fp_inline outcome judge_network(struct network network)
 {
 	if (of_network(network, fib_num_tclassid_users))
 		return REASON_ROUTE_REALMS;
-	u64 ipsec = network.address;
-	if (live_u32(ipsec, OFFSET(net, policy_count) + 4 * POLICY_OUT) |
-	    live_u32(ipsec, OFFSET(net, policy_count) + 4 * POLICY_FORWARD))
+	/* the numbers of policies of two directions lie side by side, and the defaults not far off */
+	window ipsec = look(network.address + OFFSET(net, policy_count) + 4 * POLICY_OUT);
+	if (ipsec[0])
 		return REASON_IPSEC_POLICIES;
 #if HAS_net_policy_default
-	if (live_u8(ipsec, OFFSET(net, policy_default) + POLICY_OUT) != POLICY_ACCEPT ||
-	    live_u8(ipsec, OFFSET(net, policy_default) + POLICY_FORWARD) != POLICY_ACCEPT)
+	u64 defaults = OFFSET(net, policy_default) - OFFSET(net, policy_count) - 4 * POLICY_OUT;
+	if ((u8)word_at(ipsec, defaults + POLICY_OUT) != POLICY_ACCEPT ||
+	    (u8)word_at(ipsec, defaults + POLICY_FORWARD) != POLICY_ACCEPT)
 		return REASON_IPSEC_POLICIES;
 #endif
 	return GO_ON;
