@@ -13,6 +13,7 @@ final class Pilot {
   /// Graphs that no program could be rendered for.
   private var faults: [Int32: String] = [:]
   private var marks: [OwnMark] = []
+  private var isPrepared = false
 
   /// Something of what runs is different now.
   var onChange: () -> Void = {}
@@ -62,12 +63,16 @@ final class Pilot {
         plans.append(
           InterfacePlan(
             interface: interface.index, name: interface.name, hook: hook, source: program.source,
-            config: program.config))
+            general: program.general, config: program.config))
       } catch {
         faults[interface.index] = String(describing: error)
       }
     }
     deployment.apply(plans)
+    if !isPrepared {
+      isPrepared = true
+      deployment.prepare((try? fastPath.generals()) ?? [])
+    }
   }
 
   func removeAll() { deployment.removeAll() }
