@@ -44,6 +44,14 @@ package final class Deployment {
   /// Calls `handler` whenever a descriptor is readable.
   package typealias Watch = (Int32, @escaping () -> Void) -> Void
 
+  /// Has something done soon, not at once: leaving a hook takes the kernel tens of milliseconds.
+  package var later: (@escaping () -> Void) -> Void = { $0() }
+
+  /// What an attachment has counted in all, when it is given up.
+  package var onRetire: (Int32, [Counter]) -> Void = { _, _ in }
+
+  private var parting: [Int32: [Attachment]] = [:]
+
   /// Something of `state` or `isSettled` may be different now.
   package var onChange: () -> Void = {}
 
@@ -86,6 +94,7 @@ package final class Deployment {
   /// All of ours, a predecessor's included.
   var attachments: [Attachment] {
     places.values.compactMap(\.attachment) + adopted.values.flatMap { $0 }
+      + parting.values.flatMap { $0 }
   }
 
   /// How many attachments of a predecessor run until there is a plan.
@@ -129,6 +138,7 @@ package final class Deployment {
   /// Detaches everything and leaves nothing behind.
   package func removeAll() {
     apply([])
+    partFromAll()
     builder.cancelAll()
     pins?.removeAll()
   }
@@ -190,6 +200,7 @@ package final class Deployment {
       if let standing = place.attachment {
         attachment = standing
       } else {
+        part(from: plan.interface)
         attachment = try Attachment(
           to: plan.interface, hook: plan.hook, entry: entry, preferClsact: preferClsact, pins: pins,
           shared: shared)
@@ -216,9 +227,21 @@ package final class Deployment {
     place.attachment = nil
   }
 
+  /// From now on packets take the kernel's path; the place on the hook is given up when there is time.
   private func remove(_ attachment: Attachment) {
-    attachment.detach()
-    pins?.remove(attachment.interface, attachment.hook)
+    attachment.empty()
+    if let counters = try? attachment.counters() { onRetire(attachment.interface, counters) }
+    parting[attachment.interface, default: []].append(attachment)
+    later { [weak self] in self?.partFromAll() }
+  }
+
+  private func partFromAll() { for interface in Array(parting.keys) { part(from: interface) } }
+
+  private func part(from interface: Int32) {
+    for attachment in parting.removeValue(forKey: interface) ?? [] {
+      attachment.detach()
+      pins?.remove(attachment.interface, attachment.hook)
+    }
   }
 }
 

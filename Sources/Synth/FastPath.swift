@@ -78,7 +78,7 @@ package struct FastPath: Sendable {
     if let router = modules.first(where: { $0.module == .router }) {
       let checks = router.conf["rp_filter"]?.string != "off"
       variables.append("router", ["checks_path": .bool(checks)])
-      intoBridges = isXDP && router.next == .bridge
+      intoBridges = isXDP && interface.device.bridgesExist
     }
     variables.append("routes_into_bridges", .bool(intoBridges))
     return .object(variables)
