@@ -65,6 +65,7 @@ struct packet {
 	u64 new_destination; /* MAC addresses as words, when routed */
 	u64 new_source;
 	u8 routed;
+	u8 to_peer; /* on TC: into the container behind the egress device */
 };
 
 fp_inline u64 mac_word(const u8 *address)

@@ -82,9 +82,10 @@ fp_inline outcome fp_xdp_is_ours(const struct packet *packet, struct device devi
 	return mac_word(packet->ethernet->destination) == own ? GO_ON : REASON_OTHER_HOST;
 }
 
-fp_inline outcome fp_xdp_redirect(struct device device)
+fp_inline outcome fp_xdp_redirect(struct packet *packet, struct device from)
 {
-	return fp_device_redirect(device);
+	(void)from;
+	return fp_device_redirect(device_at(packet->egress));
 }
 
 fp_inline void write_mac(u8 *to, u64 word)
