@@ -54,6 +54,8 @@ package struct FastPath: Sendable {
       intoBridges = isXDP && router.next == .bridge
     }
     variables.append("routes_into_bridges", .bool(intoBridges))
+    let bridges = intoBridges || modules.contains { $0.module == .bridge }
+    variables.append("filters_vlans", .bool(bridges && interface.device.meetsVLANs))
     return .object(variables)
   }
 
