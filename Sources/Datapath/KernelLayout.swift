@@ -19,12 +19,32 @@ package struct KernelLayout: Sendable {
   package let text: String
   /// Differs when the text does.
   package let identity: String
+  /// Functions and types that reading the kernel's memory needs and this kernel does not have.
+  package let missing: [String]
+  /// Modules of which no structure is known: they are not loaded, or tell no types.
+  package let absentModules: [String]
 
   package init(_ declarations: LayoutDeclarations, _ source: some TypeSource) throws(DatapathError)
   {
     var writer = LayoutWriter(source)
     text = try writer.write(declarations)
     identity = Digest(of: text.utf8).description
+    missing =
+      declarations.functions.filter { source.function($0) == nil }
+      + (source.structure(Self.window, module: nil) == nil ? ["struct \(Self.window)"] : [])
+    let modules = Dictionary(grouping: declarations.structures, by: \.module)
+    absentModules = modules.compactMap { module, structures in
+      guard let module else { return nil }
+      return structures.contains { source.structure($0.name, module: module) != nil } ? nil : module
+    }.sorted()
+  }
+
+  /// The type that memory is looked at as.
+  private static let window = "linux_mib"
+
+  /// Whether a module's types have come since: it has been loaded.
+  package static func isThere(_ module: String) -> Bool {
+    access("/sys/kernel/btf/\(module)", F_OK) == 0
   }
 
   /// The layout for what `types`, the text of kernel/types.h, declares on the running kernel.
