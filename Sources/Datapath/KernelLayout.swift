@@ -14,7 +14,8 @@ import Glibc
 ///
 /// For a bit-field there is no member, its value is `(*(UNIT *)(pointer + OFFSET) >> SHIFT) & MASK` with
 /// `UNIT_S_M`, `SHIFT_S_M` and `MASK_S_M`. `KFUNC_F` is the BTF id of a function, `KSYM_V` the address of
-/// a symbol; 0 when this kernel does not tell, or has a member of `struct net` of that name in its place.
+/// a symbol; 0 when this kernel does not tell, has a member of `struct net` or of another symbol's
+/// structure in its place, or has none of the members that were declared of the symbol's structure.
 package struct KernelLayout: Sendable {
   package let text: String
   /// Differs when the text does.

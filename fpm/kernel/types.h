@@ -15,7 +15,11 @@
 /* kfunc: bpf_cast_to_kern_ctx */
 /* kfunc: bpf_rdonly_cast */
 /* ksym: ptype_all */
+/* ksym: net_hotdata */
 
+struct net_hotdata {
+	void *ptype_all; /* path: ptype_all.next */
+};
 struct bpf_verifier_state {
 	u32 may_goto_depth;
 };

@@ -72,6 +72,10 @@ fp_inline int network_has_taps(u64 network)
 {
 #if HAS_net_ptype_all
 	return (u64)live(network, net, ptype_all) != network + OFFSET(net, ptype_all);
+#elif HAS_net_hotdata_ptype_all
+	(void)network;
+	u64 head = KSYM_net_hotdata + OFFSET(net_hotdata, ptype_all);
+	return KSYM_net_hotdata == 0 || live_word(head) != head;
 #else
 	(void)network;
 	return KSYM_ptype_all == 0 || live_word(KSYM_ptype_all) != KSYM_ptype_all;
