@@ -57,7 +57,6 @@ fp_inline outcome judge_frame(const struct packet *packet)
 	}
 }
 
-#if BRIDGE_CALLS_IPTABLES
 /*
  * br_netfilter stands on the bridge's hooks: br_nf_pre_routing() takes packets through those of IP. Where
  * nothing stands there, it lets pass what is a sound IPv4 packet as it is, and drops or trims the rest.
@@ -82,7 +81,6 @@ fp_inline outcome judge_called_packet(struct packet *packet)
 		return GO_ON;
 	}
 }
-#endif
 
 /* br_fdb_update(): nothing that the kernel would learn. */
 fp_inline outcome judge_station(const struct packet *packet, u64 table, u64 bridge, u64 vlan)
@@ -197,11 +195,11 @@ fp_inline outcome fp_bridge_decide(struct packet *packet, struct device device)
 		return REASON_LOCAL_DELIVERY;
 	if (to == packet->port)
 		return REASON_SAME_PORT;
-#if BRIDGE_CALLS_IPTABLES
-	result = judge_called_packet(packet);
-	if (result != GO_ON)
-		return result;
-#endif
+	if (BRIDGE_CALLS_IPTABLES) {
+		result = judge_called_packet(packet);
+		if (result != GO_ON)
+			return result;
+	}
 	return send_through(packet, to, flags);
 }
 

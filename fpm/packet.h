@@ -65,6 +65,7 @@ struct packet {
 	u64 new_destination; /* MAC addresses as words, when routed */
 	u64 new_source;
 	u8 routed;
+	u8 to_peer; /* on TC: into the container behind the egress device */
 };
 
 fp_inline u64 mac_word(const u8 *address)
@@ -107,10 +108,20 @@ enum { HOOK_FUNCTIONS = 4 };
 
 /* The functions that stood on a netfilter hook when the program was made, all of them harmless. */
 struct expected_hook {
+	u64 count; /* for programs that do not know it by themselves */
 	u64 functions[HOOK_FUNCTIONS];
 };
 
+/* What a program for every interface is to do on this one. */
+enum {
+	CONFIG_BRIDGE = 1 << 0,
+	CONFIG_ROUTER = 1 << 1,
+	CONFIG_CALLS_IPTABLES = 1 << 2,
+	CONFIG_VETH = 1 << 3,
+};
+
 struct fpd_config {
+	u64 flags;
 	u64 rx_handler;			 /* br_handle_frame */
 	struct expected_hook ipv4[3];	 /* prerouting, forward, postrouting */
 	struct expected_hook bridge[5]; /* as bridge hooks are numbered */

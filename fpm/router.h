@@ -43,15 +43,38 @@ fp_inline outcome judge_network(struct network network)
 {
 	if (of_network(network, fib_num_tclassid_users))
 		return REASON_ROUTE_REALMS;
-	u64 ipsec = network.address;
-	if (live_u32(ipsec, OFFSET(net, policy_count) + 4 * POLICY_OUT) |
-	    live_u32(ipsec, OFFSET(net, policy_count) + 4 * POLICY_FORWARD))
+	/* the numbers of policies of two directions lie side by side, and the defaults not far off */
+	window ipsec = look(network.address + OFFSET(net, policy_count) + 4 * POLICY_OUT);
+	if (ipsec[0])
 		return REASON_IPSEC_POLICIES;
 #if HAS_net_policy_default
-	if (live_u8(ipsec, OFFSET(net, policy_default) + POLICY_OUT) != POLICY_ACCEPT ||
-	    live_u8(ipsec, OFFSET(net, policy_default) + POLICY_FORWARD) != POLICY_ACCEPT)
+	u64 defaults = OFFSET(net, policy_default) - OFFSET(net, policy_count) - 4 * POLICY_OUT;
+	if ((u8)word_at(ipsec, defaults + POLICY_OUT) != POLICY_ACCEPT ||
+	    (u8)word_at(ipsec, defaults + POLICY_FORWARD) != POLICY_ACCEPT)
 		return REASON_IPSEC_POLICIES;
 #endif
+	return GO_ON;
+}
+
+/* __fib_validate_source(), with rp_filter on */
+fp_inline outcome judge_way_back(const struct packet *packet, struct network network, u64 in_device,
+				 s32 path)
+{
+	struct route back = { 0 };
+	if (fp_fib_find(network, packet->ipv4->source, &back) != FORWARD)
+		return REASON_REVERSE_PATH;
+	if (back.type == ROUTE_LOCAL)
+		return REASON_OWN_SOURCE;
+	if (back.type != ROUTE_UNICAST || back.several)
+		return REASON_REVERSE_PATH;
+	window hop = look(back.hop);
+	if (seen(hop, fib_nh_common, nhc_flags) & (ROUTE_DEAD | ROUTE_LINKDOWN))
+		return REASON_REVERSE_PATH;
+	if ((u64)seen(hop, fib_nh_common, nhc_dev) == packet->network_device)
+		return GO_ON;
+	/* loose: any way back will do, if the device has addresses at all */
+	if (path == PATH_STRICT || !live(in_device, in_device, ifa_list))
+		return REASON_REVERSE_PATH;
 	return GO_ON;
 }
 
@@ -63,36 +86,15 @@ fp_inline outcome judge_source(const struct packet *packet, struct network netwo
 	s32 path_of_all = conf_of_all(settings, CONF_RP_FILTER);
 	if (path_of_all > path)
 		path = path_of_all;
-	u32 source = packet->ipv4->source;
-#if ROUTER_CHECKS_PATH
-	if (path != PATH_NOT_CHECKED) {
-		struct route back = { 0 };
-		if (fp_fib_find(network, source, &back) != FORWARD)
-			return REASON_REVERSE_PATH;
-		if (back.type == ROUTE_LOCAL)
-			return REASON_OWN_SOURCE;
-		if (back.type != ROUTE_UNICAST || back.several)
-			return REASON_REVERSE_PATH;
-		window hop = look(back.hop);
-		if (seen(hop, fib_nh_common, nhc_flags) & (ROUTE_DEAD | ROUTE_LINKDOWN))
-			return REASON_REVERSE_PATH;
-		if ((u64)seen(hop, fib_nh_common, nhc_dev) == packet->network_device)
-			return GO_ON;
-		/* loose: any way back will do, if the device has addresses at all */
-		if (path == PATH_STRICT || !live(in_device, in_device, ifa_list))
-			return REASON_REVERSE_PATH;
-		return GO_ON;
-	}
-#else
-	(void)in_device;
-	if (path != PATH_NOT_CHECKED)
+	if (!ROUTER_CHECKS_PATH && path != PATH_NOT_CHECKED)
 		return REASON_CHANGED;
-#endif
+	if (path != PATH_NOT_CHECKED)
+		return judge_way_back(packet, network, in_device, path);
 	if (conf_of_either(settings, CONF_ACCEPT_LOCAL))
 		return GO_ON;
 	if (of_network(network, fib_has_custom_local_routes))
 		return REASON_OWN_SOURCE; /* the kernel asks the table, too */
-	if (fp_fib_is_own(network, source))
+	if (fp_fib_is_own(network, packet->ipv4->source))
 		return REASON_OWN_SOURCE;
 	return GO_ON;
 }

@@ -9,6 +9,7 @@
 
 #include "live/device.h"
 #include "live/network.h"
+#include "live/peer.h"
 #include "parse.h"
 
 struct __sk_buff {
@@ -127,9 +128,21 @@ fp_inline outcome fp_tc_is_ours(const struct packet *packet, struct device devic
  * What is redirected on ingress is queued, filtered by tc and seen by taps on its way out, but passes by
  * netfilter's egress hook: __netif_receive_skb_core() has it skipped.
  */
-fp_inline outcome fp_tc_redirect(struct device device)
+fp_inline outcome fp_tc_redirect(struct packet *packet, struct device from)
 {
-	return device_filters_egress(device) ? REASON_NETFILTER_EGRESS : FORWARD;
+	struct device egress = device_at(packet->egress);
+	if (device_filters_egress(egress))
+		return REASON_NETFILTER_EGRESS;
+#if FP_PEER
+	const struct __sk_buff *context = packet->context;
+	u64 destination = packet->routed ? packet->new_destination :
+					   mac_word(packet->ethernet->destination);
+	if (DEVICE_IS_VETH && !context->mark)
+		packet->to_peer = fp_peer_takes(packet, from, egress, destination);
+#else
+	(void)from;
+#endif
+	return FORWARD;
 }
 
 /* rt_tos2priority() */
@@ -191,6 +204,13 @@ fp_inline int fp_tc_finish(struct __sk_buff *context, const struct packet *packe
 		}
 	}
 	fp_tc_account(context, 1, FORWARD, egress);
+#if FP_PEER
+	if (packet->to_peer) {
+		if (context->pkt_type != PACKET_HOST)
+			bpf_skb_change_type(context, PACKET_HOST);
+		return (int)bpf_redirect_peer(egress, 0);
+	}
+#endif
 	return (int)bpf_redirect(egress, 0);
 }
 

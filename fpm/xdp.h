@@ -40,6 +40,17 @@ fp_inline outcome fp_xdp_take(struct packet *packet, struct xdp_md *context)
 	return GO_ON;
 }
 
+/* What an skb says beside the frame that XDP sees of it. */
+fp_inline outcome judge_sent(u64 skb)
+{
+	u32 summed = live_u32(skb, OFFSET(sk_buff, ip_summed)) >> SHIFT_sk_buff_ip_summed;
+	if ((summed & MASK_sk_buff_ip_summed) == CHECKSUM_PARTIAL)
+		return REASON_CHECKSUM_OFFLOAD;
+	if (live(skb, sk_buff, vlan_all))
+		return REASON_VLAN_TAG;
+	return GO_ON;
+}
+
 /* The device, and what the frame does not show of itself. */
 fp_inline outcome fp_xdp_enter(struct packet *packet, struct device *device)
 {
@@ -48,20 +59,19 @@ fp_inline outcome fp_xdp_enter(struct packet *packet, struct device *device)
 	packet->network_device = packet->device;
 	*device = device_at(packet->device);
 	packet->network = (u64)of_device(*device, nd_net);
-#if DEVICE_IS_VETH
-	/* A local sender's frame: its checksum may be left to hardware, its tag beside it. */
-	u64 sent = (u64)live(buffer, veth_xdp_buff, skb);
-	if (sent) {
-		u32 summed = live_u32(sent, OFFSET(sk_buff, ip_summed)) >> SHIFT_sk_buff_ip_summed;
-		if ((summed & MASK_sk_buff_ip_summed) == CHECKSUM_PARTIAL)
-			return REASON_CHECKSUM_OFFLOAD;
-		if (live(sent, sk_buff, vlan_all))
-			return REASON_VLAN_TAG;
+#if HAS_veth_xdp_buff_skb
+	if (DEVICE_IS_VETH) {
+		/* A local sender's: its checksum may be left to hardware, its tag beside it. */
+		u64 sent = (u64)live(buffer, veth_xdp_buff, skb);
+		if (sent) {
+			outcome result = judge_sent(sent);
+			if (result != GO_ON)
+				return result;
+		}
 	}
-#else
-	if (of_device(*device, features) & DEVICE_STRIPS_TAGS)
-		return REASON_VLAN_OFFLOAD;
 #endif
+	if (!DEVICE_IS_VETH && of_device(*device, features) & DEVICE_STRIPS_TAGS)
+		return REASON_VLAN_OFFLOAD;
 	return fp_device_enter(*device, packet->network);
 }
 
@@ -72,9 +82,10 @@ fp_inline outcome fp_xdp_is_ours(const struct packet *packet, struct device devi
 	return mac_word(packet->ethernet->destination) == own ? GO_ON : REASON_OTHER_HOST;
 }
 
-fp_inline outcome fp_xdp_redirect(struct device device)
+fp_inline outcome fp_xdp_redirect(struct packet *packet, struct device from)
 {
-	return fp_device_redirect(device);
+	(void)from;
+	return fp_device_redirect(device_at(packet->egress));
 }
 
 fp_inline void write_mac(u8 *to, u64 word)

@@ -105,3 +105,19 @@ int64_t fpd_btf_size(const struct btf *btf, uint32_t type)
 {
 	return btf__resolve_size(btf, type);
 }
+
+int64_t fpd_btf_percpu(const struct btf *btf, const char *name)
+{
+	int section = btf__find_by_name_kind(btf, ".data..percpu", BTF_KIND_DATASEC);
+	if (section < 0)
+		return -1;
+	const struct btf_type *type = btf__type_by_id(btf, (uint32_t)section);
+	const struct btf_var_secinfo *variables = btf_var_secinfos(type);
+	for (uint16_t i = 0; i < btf_vlen(type); i++) {
+		const struct btf_type *variable = btf__type_by_id(btf, variables[i].type);
+		const char *found = btf__name_by_offset(btf, variable->name_off);
+		if (found && strcmp(found, name) == 0)
+			return variables[i].offset;
+	}
+	return -1;
+}

@@ -28,15 +28,23 @@ package final class Attachment {
   }
 
   init(
-    to interface: Int32, hook: Hook, entry: EntryObject, preferClsact: Bool, pins: Pins?
+    to interface: Int32, hook: Hook, entry: EntryObject, preferClsact: Bool, pins: Pins?,
+    shared: SharedEntry? = nil
   ) throws(AttachError) {
     let program: Program
     do throws(DatapathError) {
-      slot = try Loader.makeMap(BPF_MAP_TYPE_PROG_ARRAY, "fpd_slot", valueSize: 4, entries: 1)
-      statsMap = try Loader.makeMap(
-        BPF_MAP_TYPE_PERCPU_ARRAY, "fpd_stats", valueSize: 16, entries: UInt32(Counters.count))
-      program = try Loader.load(
-        entry.bytes, program: hook.entryName, maps: ["fpd_slot": slot.raw])
+      if let shared, let shares = try shared.place(for: interface, hook) {
+        slot = shares.slots
+        program = shares.program
+        statsMap = try Loader.makeMap(
+          BPF_MAP_TYPE_PERCPU_ARRAY, "fpd_stats", valueSize: 16, entries: UInt32(Counters.count))
+      } else {
+        slot = try Loader.makeMap(BPF_MAP_TYPE_PROG_ARRAY, "fpd_slot", valueSize: 4, entries: 1)
+        statsMap = try Loader.makeMap(
+          BPF_MAP_TYPE_PERCPU_ARRAY, "fpd_stats", valueSize: 16, entries: UInt32(Counters.count))
+        program = try Loader.load(
+          entry.bytes, program: hook.entryName, maps: ["fpd_slot": slot.raw])
+      }
     } catch { throw AttachError(.refused, error) }
     self.interface = interface
     self.hook = hook
@@ -60,7 +68,7 @@ package final class Attachment {
 
   /// From the next packet on, `program` has them.
   package func swap(_ program: Program) throws(DatapathError) {
-    var place: UInt32 = 0
+    var place = slotNumber
     var descriptor = program.descriptor
     let code = bpf_map_update_elem(slot.raw, &place, &descriptor, 0)
     if code != 0 { throw DatapathError("starting \(program.name)", words(code)) }
@@ -70,7 +78,7 @@ package final class Attachment {
   /// Packets take the kernel's path from now on, although the hook is still ours.
   func empty() {
     program = nil
-    var place: UInt32 = 0
+    var place = slotNumber
     bpf_map_delete_elem(slot.raw, &place)
   }
 
@@ -98,6 +106,13 @@ package final class Attachment {
     }
   }
 
+  /// Which slot of the array is this interface's.
+  private var slotNumber: UInt32 {
+    var map = fpd_map()
+    guard fpd_map_read(slot.raw, &map) == 0, map.entries > 1 else { return 0 }
+    return UInt32(interface)
+  }
+
   /// The counters since the attachment was made.
   package func counters() throws(DatapathError) -> [Counter] {
     try Counters.read(statsMap.raw)
@@ -112,5 +127,30 @@ package struct EntryObject: Sendable {
   package init(_ source: ObjectSource) throws(DatapathError) {
     bytes = try source.object("entry.bpf.c", with: ["kernel/helpers.h", "kernel/numbers.h"])
     try Loader.warmUp(bytes)
+  }
+}
+
+/// One entry program for all interfaces with XDP, and their slots.
+final class SharedEntry {
+  /// Interfaces of higher numbers get an entry of their own.
+  private static let slotsCount: UInt32 = 4096
+
+  private let entry: EntryObject
+  private var place: (slots: Handle, program: Program)?
+
+  init(_ entry: EntryObject) { self.entry = entry }
+
+  func place(
+    for interface: Int32, _ hook: Hook
+  ) throws(DatapathError) -> (slots: Handle, program: Program)? {
+    guard hook.isXDP, let name = hook.sharedEntryName, UInt32(interface) < Self.slotsCount else {
+      return nil
+    }
+    if let place { return place }
+    let slots = try Loader.makeMap(
+      BPF_MAP_TYPE_PROG_ARRAY, "fpd_slot", valueSize: 4, entries: Self.slotsCount)
+    let program = try Loader.load(entry.bytes, program: name, maps: ["fpd_slot": slots.raw])
+    place = (slots, program)
+    return place
   }
 }

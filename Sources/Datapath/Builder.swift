@@ -31,6 +31,9 @@ final class Builder {
   private var waiting: [Job] = []
   private var running: [String: Running] = [:]
   private static let compilersMax = 2
+  /// Objects that were asked for lately.
+  private var recent: [String: [UInt8]] = [:]
+  private static let recentMax = 16
 
   init(
     _ objects: ObjectSource, _ includes: Includes, _ watch: @escaping Deployment.Watch,
@@ -45,9 +48,22 @@ final class Builder {
   /// The object when it is at hand; otherwise it is being made from now on.
   func object(for source: String, name: String) -> [UInt8]? {
     if running[source] != nil || waiting.contains(where: { $0.source == source }) { return nil }
-    if let object = objects.object(forSource: source, includes: includes) { return object }
+    if let object = objectAtHand(for: source) { return object }
     waiting.append(Job(source: source, name: name))
     return nil
+  }
+
+  /// The object when it is at hand; nothing is begun.
+  func objectAtHand(for source: String) -> [UInt8]? {
+    if let object = recent[source] { return object }
+    guard let object = objects.object(forSource: source, includes: includes) else { return nil }
+    remember(object, source)
+    return object
+  }
+
+  private func remember(_ object: [UInt8], _ source: String) {
+    if recent.count >= Self.recentMax { recent = [:] }
+    recent[source] = object
   }
 
   /// Drops what nobody waits for any more and is not being compiled yet, and goes on with the rest.
@@ -61,7 +77,7 @@ final class Builder {
     for job in running.values { stop(job) }
   }
 
-  private func proceed() {
+  func proceed() {
     while running.count < Self.compilersMax, !waiting.isEmpty { start(waiting.removeFirst()) }
   }
 
@@ -97,6 +113,7 @@ final class Builder {
     do throws(DatapathError) {
       let object = try work.compilation.finish()
       objects.keep(object, forSource: work.job.source, includes: includes)
+      remember(object, work.job.source)
       result = .success(object)
     } catch { result = .failure(error) }
     deliver(work, result)

@@ -8,16 +8,20 @@ package struct InterfacePlan: Hashable, Sendable {
   package var hook: Hook
   /// The program in C.
   package var source: String
+  /// One that does the same and may be at hand while the other is being compiled.
+  package var general: String?
   /// What its constant `config` begins with.
   package var config: [UInt8]
 
   package init(
-    interface: Int32, name: String, hook: Hook, source: String, config: [UInt8] = []
+    interface: Int32, name: String, hook: Hook, source: String, general: String? = nil,
+    config: [UInt8] = []
   ) {
     self.interface = interface
     self.name = name
     self.hook = hook
     self.source = source
+    self.general = general
     self.config = config
   }
 }
@@ -40,6 +44,14 @@ package final class Deployment {
   /// Calls `handler` whenever a descriptor is readable.
   package typealias Watch = (Int32, @escaping () -> Void) -> Void
 
+  /// Has something done soon, not at once: leaving a hook takes the kernel tens of milliseconds.
+  package var later: (@escaping () -> Void) -> Void = { $0() }
+
+  /// What an attachment has counted in all, when it is given up.
+  package var onRetire: (Int32, [Counter]) -> Void = { _, _ in }
+
+  private var parting: [Int32: [Attachment]] = [:]
+
   /// Something of `state` or `isSettled` may be different now.
   package var onChange: () -> Void = {}
 
@@ -47,12 +59,16 @@ package final class Deployment {
     var plan: InterfacePlan
     var state = State.pending
     var attachment: Attachment?
+    /// The general program runs until the plan's own is compiled.
+    var isProvisional = false
     init(_ plan: InterfacePlan) { self.plan = plan }
   }
 
   private(set) var places: [Int32: Place] = [:]
   private let builder: Builder
+  private var prepared: [String] = []
   private let entry: EntryObject
+  private let shared: SharedEntry
   private let pins: Pins?
   private let preferClsact: Bool
 
@@ -62,6 +78,7 @@ package final class Deployment {
     preferClsact: Bool = false, watch: @escaping Watch, unwatch: @escaping (Int32) -> Void
   ) {
     self.entry = entry
+    shared = SharedEntry(entry)
     self.pins = pins
     self.preferClsact = preferClsact
     builder = Builder(objects, includes, watch, unwatch)
@@ -77,6 +94,7 @@ package final class Deployment {
   /// All of ours, a predecessor's included.
   var attachments: [Attachment] {
     places.values.compactMap(\.attachment) + adopted.values.flatMap { $0 }
+      + parting.values.flatMap { $0 }
   }
 
   /// How many attachments of a predecessor run until there is a plan.
@@ -96,8 +114,16 @@ package final class Deployment {
     for plan in wanted.values.sorted(by: { $0.interface < $1.interface }) { adjust(plan) }
     for attachments in adopted.values { attachments.forEach(remove) }
     adopted = [:]
-    builder.forget(except: Set(places.values.filter(\.isPending).map(\.plan.source)))
+    let awaited = places.values.filter { $0.isPending || $0.isProvisional }.map(\.plan.source)
+    builder.forget(except: Set(awaited + prepared))
     onChange()
+  }
+
+  /// Has programs compiled that may be needed at any time.
+  package func prepare(_ sources: [String]) {
+    prepared = sources
+    for source in sources { _ = builder.object(for: source, name: "general") }
+    builder.proceed()
   }
 
   /// The state of an interface; `nil` when nothing is planned there.
@@ -112,6 +138,7 @@ package final class Deployment {
   /// Detaches everything and leaves nothing behind.
   package func removeAll() {
     apply([])
+    partFromAll()
     builder.cancelAll()
     pins?.removeAll()
   }
@@ -143,19 +170,26 @@ package final class Deployment {
 
   private func build(_ place: Place) {
     place.state = .pending
+    place.isProvisional = false
     if let object = builder.object(for: place.plan.source, name: place.plan.name) {
       install(object, on: place)
+    } else if let general = place.plan.general, let object = builder.objectAtHand(for: general) {
+      install(object, on: place)
+      if case .live = place.state { place.isProvisional = true } else { place.state = .pending }
     }
   }
 
   private func take(_ source: String, _ result: Result<[UInt8], DatapathError>) {
     for place in places.values.sorted(by: { $0.plan.interface < $1.plan.interface })
-    where place.isPending && place.plan.source == source {
+    where (place.isPending || place.isProvisional) && place.plan.source == source {
       switch result {
       case .success(let object): install(object, on: place)
+      // What runs does as well, only slower.
+      case .failure where place.isProvisional: break
       case .failure(let error): fail(place, Failure(description: error.description))
       }
     }
+    for place in places.values where place.plan.source == source { place.isProvisional = false }
     onChange()
   }
 
@@ -166,8 +200,10 @@ package final class Deployment {
       if let standing = place.attachment {
         attachment = standing
       } else {
+        part(from: plan.interface)
         attachment = try Attachment(
-          to: plan.interface, hook: plan.hook, entry: entry, preferClsact: preferClsact, pins: pins)
+          to: plan.interface, hook: plan.hook, entry: entry, preferClsact: preferClsact, pins: pins,
+          shared: shared)
         place.attachment = attachment
       }
       do throws(DatapathError) {
@@ -191,9 +227,21 @@ package final class Deployment {
     place.attachment = nil
   }
 
+  /// From now on packets take the kernel's path; the place on the hook is given up when there is time.
   private func remove(_ attachment: Attachment) {
-    attachment.detach()
-    pins?.remove(attachment.interface, attachment.hook)
+    attachment.empty()
+    if let counters = try? attachment.counters() { onRetire(attachment.interface, counters) }
+    parting[attachment.interface, default: []].append(attachment)
+    later { [weak self] in self?.partFromAll() }
+  }
+
+  private func partFromAll() { for interface in Array(parting.keys) { part(from: interface) } }
+
+  private func part(from interface: Int32) {
+    for attachment in parting.removeValue(forKey: interface) ?? [] {
+      attachment.detach()
+      pins?.remove(attachment.interface, attachment.hook)
+    }
   }
 }
 

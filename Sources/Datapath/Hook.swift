@@ -14,5 +14,8 @@ package enum Hook: String, CaseIterable, Hashable, Sendable {
   /// The program that a rendered source has for this hook.
   package var programName: String { isXDP ? "fpd_xdp" : "fpd_tc" }
 
+  /// The entry that serves many interfaces.
+  var sharedEntryName: String? { isXDP ? "fpd_entry_xdps" : nil }
+
   var entryName: String { isXDP ? "fpd_entry_xdp" : "fpd_entry_tc" }
 }

@@ -47,6 +47,11 @@ package final class KernelTypes: TypeSource {
 
   package func function(_ name: String) -> UInt32? { functions[name] }
 
+  package func perProcessorOffset(_ name: String) -> UInt32? {
+    let offset = fpd_btf_percpu(kernel, name)
+    return offset < 0 ? nil : UInt32(offset)
+  }
+
   package func symbol(_ name: String) -> UInt64? { symbols[name] }
 
   package func field(_ path: [String], of structure: KernelStructure) -> KernelField? {

@@ -27,6 +27,8 @@ package struct LayoutDeclarations: Equatable, Sendable {
 
   package var structures: [Structure] = []
   package var functions: [String] = []
+  /// Variables that every processor has one of.
+  package var perProcessor: [String] = []
   package var symbols: [String] = []
 
   package init(_ text: String) throws(DatapathError) {
@@ -79,6 +81,7 @@ private struct LayoutParser {
       }
     }
     guard inside else { return }
+    if let name = notes["percpu"] { declarations.perProcessor.append(try identifier(name)) }
     if let name = notes["kfunc"] { declarations.functions.append(try identifier(name)) }
     if let name = notes["ksym"] { declarations.symbols.append(try identifier(name)) }
     try take(words: Self.words(code), notes)
@@ -113,7 +116,7 @@ private struct LayoutParser {
     let halves = comment.split(separator: ":", maxSplits: 1)
     guard halves.count == 2 else { return nil }
     let key = words(String(halves[0])).joined()
-    guard ["layout", "path", "module", "kfunc", "ksym"].contains(key) else { return nil }
+    guard ["layout", "path", "module", "kfunc", "ksym", "percpu"].contains(key) else { return nil }
     return (key, String(halves[1].drop { $0 == " " }.reversed().drop { $0 == " " }.reversed()))
   }
 

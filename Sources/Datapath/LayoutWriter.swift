@@ -30,6 +30,11 @@ struct LayoutWriter<Source: TypeSource> {
       #define FPM_KERNEL_LAYOUT_H
 
       """
+    for name in declarations.perProcessor {
+      let offset = source.perProcessorOffset(name)
+      define("HAS_PERCPU_\(name)", offset == nil ? 0 : 1)
+      define("PERCPU_\(name)", offset ?? 0)
+    }
     for name in declarations.functions { define("KFUNC_\(name)", source.function(name) ?? 0) }
     for name in declarations.symbols {
       define("KSYM_\(name)", "0x" + String(source.symbol(name) ?? 0, radix: 16) + "ULL")

@@ -57,6 +57,10 @@ enum Loader {
     // A program may do without.
     guard let map = bpf_object__find_map_by_name(object, name) else { return }
     var own = fpd_map()
+    // An array of slots is as large as whoever made it wanted.
+    if name == "fpd_slot", fpd_map_read(descriptor, &own) == 0 {
+      bpf_map__set_max_entries(map, own.entries)
+    }
     guard fpd_map_read(descriptor, &own) == 0, bpf_map__type(map).rawValue == own.type,
       bpf_map__value_size(map) == own.value_size, bpf_map__max_entries(map) == own.entries
     else {

@@ -6,6 +6,8 @@ package protocol TypeSource {
   func structure(_ name: String, module: String?) -> KernelStructure?
   /// What lies at a path below a structure, anonymous members passed over.
   func field(_ path: [String], of structure: KernelStructure) -> KernelField?
+  /// Where a variable lies in the part that every processor has a copy of.
+  func perProcessorOffset(_ name: String) -> UInt32?
   /// The BTF id of a function of the kernel itself.
   func function(_ name: String) -> UInt32?
   func symbol(_ name: String) -> UInt64?

@@ -45,6 +45,8 @@ package typealias GraphHook = Hook
 package struct DeviceTraits: Equatable, Sendable {
   /// Its frames may come from a local sender.
   package var isVeth = false
+  /// There are bridges that packets could be routed into, now or as soon as one gets an address.
+  package var bridgesExist = false
   /// The function that takes its frames before any protocol does: the bridge's.
   package var receiveHandler: UInt64 = 0
 }

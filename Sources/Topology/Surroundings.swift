@@ -12,6 +12,7 @@ struct Surroundings {
   private let filters: [Int32: [TrafficFilter]]
   private let views: [Int32: DeviceView]
   private let routedBridges: [Link]
+  let bridgesExist: Bool
   /// Policy rules that are not those every namespace starts with, or are missing of these.
   let customRules: Int
 
@@ -28,6 +29,7 @@ struct Surroundings {
     filters = Dictionary(grouping: state.filters, by: \.link)
     views = Dictionary(
       (state.deviceViews ?? []).map { ($0.link, $0) }, uniquingKeysWith: { $1 })
+    bridgesExist = state.links.contains { if case .bridge = $0.kind { true } else { false } }
     let addressed = addressed
     routedBridges = state.links.filter { link in
       guard case .bridge = link.kind else { return false }

@@ -47,6 +47,7 @@ struct Derivation {
       slowPath: slowPath)
     graph.fast = fast
     graph.device.isVeth = link.kind == .veth
+    graph.device.bridgesExist = surroundings.bridgesExist
     graph.device.receiveHandler = surroundings.view(link).receiveHandlerAddress
     return graph
   }

@@ -12,6 +12,8 @@ final class EventLoop {
   /// Something to be done at a time; armed and disarmed by setting `due`.
   final class Timer {
     var due: ContinuousClock.Instant?
+    /// Forgotten when it has fired.
+    fileprivate(set) var isOnce = false
     let fire: () -> Void
     init(_ fire: @escaping () -> Void) { self.fire = fire }
   }
@@ -44,6 +46,17 @@ final class EventLoop {
   }
 
   func forget(_ timer: Timer) { timers.removeAll { $0 === timer } }
+
+  /// Does something once, when clients that wait for what was done before have been answered.
+  func later(_ work: @escaping () -> Void) {
+    let timer = Timer { [unowned self] in
+      timers.removeAll { $0.due == nil && $0.isOnce }
+      work()
+    }
+    timer.isOnce = true
+    timer.due = .now + .milliseconds(50)
+    timers.append(timer)
+  }
 
   func stop() { isStopping = true }
 

@@ -13,13 +13,17 @@ final class Pilot {
   /// Graphs that no program could be rendered for.
   private var faults: [Int32: String] = [:]
   private var marks: [OwnMark] = []
+  /// What attachments have counted that are gone, by interface.
+  private var retired: [Int32: [Counter]] = [:]
+  private var isPrepared = false
 
   /// Something of what runs is different now.
   var onChange: () -> Void = {}
 
   init(
     objects: ObjectSource, share: String, state: String, log: Log,
-    watch: @escaping Deployment.Watch, unwatch: @escaping (Int32) -> Void
+    watch: @escaping Deployment.Watch, unwatch: @escaping (Int32) -> Void,
+    later: @escaping (@escaping () -> Void) -> Void
   ) throws {
     self.log = log
     let types = try Self.read("\(share)/fpm/kernel/types.h")
@@ -35,6 +39,10 @@ final class Pilot {
     deployment = Deployment(
       objects: objects, includes: try Includes(["\(share)/fpm"]), entry: entry, pins: pins,
       watch: watch, unwatch: unwatch)
+    deployment.later = later
+    deployment.onRetire = { [unowned self] interface, counters in
+      retired[interface] = retired[interface].map { Self.sum($0, counters) } ?? counters
+    }
     marks = deployment.marks
     deployment.onChange = { [unowned self] in
       marks = deployment.marks
@@ -52,6 +60,8 @@ final class Pilot {
   /// Makes the programs for `graph` run.
   func follow(_ graph: ProcessingGraph) {
     faults = [:]
+    let present = Set(graph.interfaces.map(\.index))
+    retired = retired.filter { present.contains($0.key) }
     var plans: [InterfacePlan] = []
     for interface in graph.interfaces {
       guard let hook = Datapath.Hook(interface.hook) else { continue }
@@ -62,12 +72,16 @@ final class Pilot {
         plans.append(
           InterfacePlan(
             interface: interface.index, name: interface.name, hook: hook, source: program.source,
-            config: program.config))
+            general: program.general, config: program.config))
       } catch {
         faults[interface.index] = String(describing: error)
       }
     }
     deployment.apply(plans)
+    if !isPrepared {
+      isPrepared = true
+      deployment.prepare((try? fastPath.generals()) ?? [])
+    }
   }
 
   func removeAll() { deployment.removeAll() }
@@ -95,8 +109,18 @@ final class Pilot {
   }
 
   func counters(of interface: Int32) -> [Counter]? {
-    guard let attachment = deployment.attachment(on: interface) else { return nil }
-    return try? attachment.counters()
+    let former = retired[interface]
+    guard let attachment = deployment.attachment(on: interface),
+      let now = try? attachment.counters()
+    else { return former }
+    return former.map { Self.sum($0, now) } ?? now
+  }
+
+  private static func sum(_ former: [Counter], _ later: [Counter]) -> [Counter] {
+    zip(former, later).map { former, later in
+      Counter(
+        packets: former.packets &+ later.packets, bytes: former.bytes &+ later.bytes)
+    }
   }
 
   func explain(_ frame: [UInt8], on interface: Int32) throws(DatapathError) -> Explanation? {

@@ -65,6 +65,9 @@ static fp_unused u64 (*const bpf_jiffies64)(void) = (void *)118;
 static fp_unused long (*const bpf_redirect)(u32 ifindex, u64 flags) = (void *)23;
 static fp_unused long (*const bpf_skb_store_bytes)(void *skb, u32 offset, const void *from, u32 size,
 						   u64 flags) = (void *)9;
+static fp_unused long (*const bpf_redirect_peer)(u32 ifindex, u64 flags) = (void *)155;
+static fp_unused long (*const bpf_skb_change_type)(void *skb, u32 type) = (void *)32;
+static fp_unused u32 (*const bpf_get_smp_processor_id)(void) = (void *)8;
 static fp_unused void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 static fp_unused long (*const bpf_map_update_elem)(void *map, const void *key, const void *value,
 						   u64 flags) = (void *)2;

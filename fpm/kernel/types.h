@@ -15,6 +15,8 @@
 /* kfunc: bpf_cast_to_kern_ctx */
 /* kfunc: bpf_rdonly_cast */
 /* ksym: ptype_all */
+/* percpu: softnet_data */
+/* percpu: udp_memory_per_cpu_fw_alloc */
 
 struct bpf_verifier_state {
 	u32 may_goto_depth;
@@ -26,6 +28,29 @@ struct linux_mib {
 struct xdp_buff {
 	void *data;
 	struct xdp_rxq_info *rxq;
+};
+struct veth_priv { /* module: veth */
+	struct net_device *peer;
+	struct veth_rq *rq;
+};
+struct veth_rq { /* module: veth */
+	struct napi_struct *napi;
+};
+struct netdev_rx_queue {
+	void *rps_map;
+};
+struct softnet_data {
+	u32 cpu;
+	u32 queued; /* path: input_pkt_queue.qlen */
+};
+struct bpf_array {
+	void *pptrs[0];
+};
+struct sock {
+	struct proto *skc_prot; /* path: __sk_common.skc_prot */
+};
+struct proto {
+	void *per_cpu_fw_alloc;
 };
 struct veth_xdp_buff { /* module: veth */
 	struct sk_buff *skb;
@@ -61,6 +86,8 @@ struct net_device {
 	u16 type;
 	struct in_device *ip_ptr;
 	u8 *dev_addr;
+	struct net_device_ops *netdev_ops;
+	struct netdev_rx_queue *_rx;
 	struct Qdisc *qdisc;
 	struct netdev_queue *_tx;
 	u8 priv[0];
@@ -88,6 +115,7 @@ struct Qdisc_ops {
 struct net {
 	void *ptype_all; /* path: ptype_all.next */
 	struct ipv4_devconf *devconf_all; /* path: ipv4.devconf_all */
+	struct sock *mc_autojoin_sk; /* path: ipv4.mc_autojoin_sk */
 	struct fib_table *fib_main; /* path: ipv4.fib_main */
 	u8 fib_has_custom_rules; /* path: ipv4.fib_has_custom_rules */
 	u8 fib_has_custom_local_routes; /* path: ipv4.fib_has_custom_local_routes */

@@ -108,6 +108,11 @@ fp_inline int device_filters_egress(struct device device)
 	((u64)(a) | (u64)(b) << 8 | (u64)(c) << 16 | (u64)(d) << 24 | (u64)(e) << 32 |             \
 	 (u64)(f) << 40 | (u64)(g) << 48 | (u64)(h) << 56)
 
+fp_inline u64 kind_of_queue(window queue)
+{
+	return live_word((u64)seen(queue, Qdisc, ops) + OFFSET(Qdisc_ops, id));
+}
+
 /*
  * Whether a frame that passes by the queueing discipline misses nothing: it is one that the kernel itself
  * put there (those have no handle), of a kind that only hands on, in all queues.
@@ -117,13 +122,15 @@ fp_inline int device_queues_plainly(struct device device)
 	window root = look((u64)of_device(device, qdisc));
 	if (seen(root, Qdisc, handle))
 		return 0;
+	u64 kind = kind_of_queue(root);
+	if (kind == WORD_OF('n', 'o', 'q', 'u', 'e', 'u', 'e', 0))
+		return 1;
+	/* the queues of mq are all of one kind as long as nobody has touched them */
 	u64 queue = (u64)of_device(device, _tx);
-	u64 first = (u64)live(queue, netdev_queue, qdisc);
-	u64 operations = (u64)live(first, Qdisc, ops);
-	u64 kind = live_word(operations + OFFSET(Qdisc_ops, id));
-	return kind == WORD_OF('n', 'o', 'q', 'u', 'e', 'u', 'e', 0) ||
-	       kind == WORD_OF('p', 'f', 'i', 'f', 'o', '_', 'f', 'a') ||
-	       kind == WORD_OF('f', 'q', '_', 'c', 'o', 'd', 'e', 'l');
+	kind = kind_of_queue(look((u64)live(queue, netdev_queue, qdisc)));
+	return kind == WORD_OF('p', 'f', 'i', 'f', 'o', '_', 'f', 'a') ||
+	       kind == WORD_OF('f', 'q', '_', 'c', 'o', 'd', 'e', 'l') ||
+	       kind == WORD_OF('n', 'o', 'q', 'u', 'e', 'u', 'e', 0);
 }
 
 /* What a tap, a filter or another module on the way into `device` would see; for XDP. */

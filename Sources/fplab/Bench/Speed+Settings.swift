@@ -137,20 +137,33 @@ extension Speed {
     bed.close()
   }
 
-  /// TCP through the router, on the hook where GSO packets stay whole.
+  /// TCP on the hook where GSO packets stay whole: through a router, and between two containers.
   func streams() throws {
-    let bed = try Testbed.hostRouterHost()
-    let router = try bed["router"]
-    let stream = try LoadStream(
-      from: bed["left"], to: bed["right"], "10.0.2.2", clientCPU: cpu, serverCPU: cpu)
-    var rows = [Self.linux, "fpd, tc"].map { SpeedResults.StreamRow(way: $0) }
+    let routed = try Testbed.hostRouterHost()
+    try streams(
+      "through a router", in: routed["router"],
+      LoadStream(
+        from: routed["left"], to: routed["right"], "10.0.2.2", clientCPU: cpu, serverCPU: cpu))
+    routed.close()
+    let bridged = try Testbed.bridged(hosts: 2)
+    try streams(
+      "containers on a bridge", in: bridged["switch"],
+      LoadStream(
+        from: bridged["h1"], to: bridged["h2"], "10.0.0.2", clientCPU: cpu, serverCPU: cpu))
+    bridged.close()
+  }
+
+  private func streams(_ setting: String, in namespace: Namespace, _ stream: LoadStream) throws {
+    var rows = [Self.linux, "fpd, tc"].map {
+      SpeedResults.StreamRow(setting: setting, way: $0)
+    }
     for round in 1...rounds {
       for place in rows.indices where rows[place].absent == nil {
-        Terminal.progress("TCP: \(rows[place].way) \(round)/\(rounds)")
+        Terminal.progress("TCP \(setting): \(rows[place].way) \(round)/\(rounds)")
         var daemon: Fpd?
         if place == 1 {
           let fpd = try Fpd(
-            in: router, configuration: "defaults: {hook: tc}\n", logLevel: "warning")
+            in: namespace, configuration: "defaults: {hook: tc}\n", logLevel: "warning")
           daemon = fpd
           if let reason = try Self.reasonNotAccelerated(fpd, ["p1", "p2"]) {
             rows[place].absent = "not accelerated: \(reason)"
@@ -166,7 +179,6 @@ extension Speed {
         }
       }
     }
-    results.streams = rows
-    bed.close()
+    results.streams += rows
   }
 }

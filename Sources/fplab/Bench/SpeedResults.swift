@@ -37,13 +37,17 @@ struct SpeedResults {
 
   /// TCP through a router, one connection.
   struct StreamRow {
+    let setting: String
     let way: String
     var gigabits: [Double] = []
     var transactions: [Double] = []
     var fastShares: [Double] = []
     var absent: String?
 
-    init(way: String) { self.way = way }
+    init(setting: String, way: String) {
+      self.setting = setting
+      self.way = way
+    }
   }
 
   var rows: [Row] = []
@@ -104,7 +108,8 @@ struct SpeedResults {
       "streams": .array(
         streams.map { row in
           [
-            "way": .string(row.way), "not_measured": row.absent.map(JSON.string) ?? .null,
+            "setting": .string(row.setting), "way": .string(row.way),
+            "not_measured": row.absent.map(JSON.string) ?? .null,
             "gigabits_per_second": Distribution(row.gigabits).json,
             "gigabits_times_linux": Self.number(times(row, \.gigabits)),
             "thousand_transactions_per_second": Distribution(row.transactions).json,
@@ -143,15 +148,15 @@ struct SpeedResults {
   private var streamTable: Table {
     Table(
       [
-        "TCP through the router", "n", "Gbit/s", "min", "max", "× Linux", "k transactions/s", "min",
+        "TCP", "way", "n", "Gbit/s", "min", "max", "× Linux", "k transactions/s", "min",
         "max", "× Linux", "fast",
       ],
       streams.map { row in
         if let absent = row.absent {
-          return ["\(row.way) (\(absent))"] + Array(repeating: "–", count: 10)
+          return [row.setting, "\(row.way) (\(absent))"] + Array(repeating: "–", count: 10)
         }
         let measured = [(row.gigabits, \StreamRow.gigabits), (row.transactions, \.transactions)]
-        return [row.way, "\(row.gigabits.count)"]
+        return [row.setting, row.way, "\(row.gigabits.count)"]
           + measured.flatMap { values, field in
             let all = Distribution(values)
             return [
@@ -164,7 +169,8 @@ struct SpeedResults {
 
   /// How many times Linux's result of the same round.
   private func times(_ row: StreamRow, _ field: KeyPath<StreamRow, [Double]>) -> Double {
-    let linux = streams.first { $0.way == Speed.linux }?[keyPath: field] ?? []
+    let linux =
+      streams.first { $0.setting == row.setting && $0.way == Speed.linux }?[keyPath: field] ?? []
     return Distribution(zip(row[keyPath: field], linux).map { $0 / $1 }).median
   }
 
@@ -205,8 +211,8 @@ struct SpeedResults {
 
     ## TCP
 
-    One connection through a router: as much as goes, with GSO, and single bytes there and back. Both
-    ends and the router are on one CPU, and again only its time for them counts.
+    One connection, through a router and between containers on one bridge: as much as goes, with GSO,
+    and single bytes there and back. Both ends and what is between them are on one CPU, and again only its time for them counts.
 
     \(streamTable.markdown)
     """

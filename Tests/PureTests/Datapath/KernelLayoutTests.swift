@@ -21,6 +21,7 @@ private struct FakeKernel: TypeSource {
   }
 
   func function(_ name: String) -> UInt32? { functions[name] }
+  func perProcessorOffset(_ name: String) -> UInt32? { nil }
   func symbol(_ name: String) -> UInt64? { symbols[name] }
 }
 

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * The short way into a container: bpf_redirect_peer() hands a packet to the other end of a veth pair at
+ * once instead of queueing it for this processor to come back to.
+ *
+ * It goes where nothing is on the way that would see, queue, merge or refuse the packet, and only when
+ * nothing waits in that queue: a packet that the kernel forwarded a moment ago may be there, and those of
+ * one flow must not change places.
+ */
+#ifndef FPM_LIVE_PEER_H
+#define FPM_LIVE_PEER_H
+
+#include "device.h"
+
+#define FP_PEER                                                                                    \
+	(HAS_veth_priv_peer && HAS_veth_rq_napi && HAS_proto_per_cpu_fw_alloc &&                   \
+	 HAS_softnet_data_cpu && HAS_PERCPU_softnet_data &&                                        \
+	 HAS_PERCPU_udp_memory_per_cpu_fw_alloc && HAS_net_device_priv && HAS_netdev_rx_queue_rps_map)
+
+#if FP_PEER
+/*
+ * The address of this processor's copy of what every processor has: that of a counter of ours, which is
+ * known both as a pointer and by its distance from there. A difference of pointers is a number.
+ */
+fp_inline u64 this_processor(struct device device)
+{
+	u32 index = COUNTERS - 1;
+	u64 counter = (u64)bpf_map_lookup_elem(&fpd_stats, &index);
+	if (!counter)
+		return 0;
+	u64 map = (u64)&fpd_stats;
+	asm("%0 -= %1" : "+r"(counter) : "r"(device.base));
+	asm("%0 -= %1" : "+r"(map) : "r"(device.base));
+	map += device.address + OFFSET(bpf_array, pptrs);
+	return counter + device.address - live_word(map + 8 * (COUNTERS - 1));
+}
+
+/* Whether this processor has no packet in the queue that veth devices put theirs into. */
+fp_inline int nothing_is_queued(struct device device, u64 network)
+{
+	/* one variable of every processor's is known by its address, another by its distance from it */
+	u64 socket = (u64)live(network, net, mc_autojoin_sk);
+	u64 known = (u64)live(live(socket, sock, skc_prot), proto, per_cpu_fw_alloc);
+	u64 here = this_processor(device);
+	if (!known || !here)
+		return 0;
+	u64 softnet = here + known - PERCPU_udp_memory_per_cpu_fw_alloc + PERCPU_softnet_data;
+	return live(softnet, softnet_data, cpu) == bpf_get_smp_processor_id() &&
+	       live(softnet, softnet_data, queued) == 0;
+}
+
+/* Whether the packet may be handed to what is behind `egress`, another veth device than `device`. */
+fp_inline int fp_peer_takes(const struct packet *packet, struct device device, struct device egress,
+			    u64 destination)
+{
+	if (of_device(device, netdev_ops) != of_device(egress, netdev_ops))
+		return 0; /* no veth */
+	u64 private = egress.address + OFFSET(net_device, priv);
+	u64 behind_it = (u64)live(private, veth_priv, peer);
+	if (!behind_it)
+		return 0;
+	struct device peer = device_at(behind_it);
+	if ((u64)of_device(peer, nd_net) == packet->network ||
+	    !(of_device(peer, flags) & DEVICE_UP))
+		return 0;
+	/* another station's packet, or one too large for it, is for the kernel to refuse */
+	u64 own = live_word((u64)of_device(peer, dev_addr)) & MAC_MASK;
+	if (own != destination || packet->carried > (u32)of_device(peer, mtu) +
+							    (u32)of_device(peer, hard_header_len) +
+							    VLAN_TAG)
+		return 0;
+	/* XDP or GRO there take packets from a queue of their own, RPS gives them to another processor */
+	u64 queues = (u64)live(behind_it + OFFSET(net_device, priv), veth_priv, rq);
+	if (live(queues, veth_rq, napi) || live(of_device(peer, _rx), netdev_rx_queue, rps_map))
+		return 0;
+	window root = look((u64)of_device(egress, qdisc));
+	if (seen(root, Qdisc, handle) ||
+	    kind_of_queue(root) != WORD_OF('n', 'o', 'q', 'u', 'e', 'u', 'e', 0))
+		return 0;
+	if (fp_device_leave(egress) != GO_ON || network_has_taps(packet->network))
+		return 0;
+	return nothing_is_queued(device, packet->network);
+}
+#endif
+
+#endif
