@@ -66,5 +66,9 @@ extension Demo {
         "ipset create blocked hash:ip", "ipset add blocked 10.0.1.66",
         "iptables-legacy -A FORWARD -m set --match-set blocked src -j DROP",
       ], look: "p1")
+    try change(
+      "The rules go, and the fast path is back",
+      ["iptables -F FORWARD", "iptables-legacy -F FORWARD"], look: "p1")
+    try expectAccelerated(["p1", "p2"])
   }
 }
