@@ -2,8 +2,7 @@
 import Introspection
 import Synth
 import Testing
-
-@testable import Topology
+import Topology
 
 @Suite struct TopologyVLANTests {
   @Test func aBridgeThatFiltersByVLANIsFastAndItsProgramKnowsVLANs() {
