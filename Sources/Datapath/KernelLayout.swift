@@ -27,12 +27,15 @@ package struct KernelLayout: Sendable {
 
   package init(_ declarations: LayoutDeclarations, _ source: some TypeSource) throws(DatapathError)
   {
+    let missing = Self.missing(declarations, source)
+    self.missing = missing
     var writer = LayoutWriter(source)
-    text = try writer.write(declarations)
+    do throws(DatapathError) { text = try writer.write(declarations) } catch {
+      // Without these no program would load: how the rest fits does not matter.
+      if missing.isEmpty { throw error }
+      text = ""
+    }
     identity = Digest(of: text.utf8).description
-    missing =
-      declarations.functions.filter { source.function($0) == nil }
-      + (source.structure(Self.window, module: nil) == nil ? ["struct \(Self.window)"] : [])
     let modules = Dictionary(grouping: declarations.structures, by: \.module)
     absentModules = modules.compactMap { module, structures in
       guard let module else { return nil }
@@ -42,6 +45,15 @@ package struct KernelLayout: Sendable {
 
   /// The type that memory is looked at as.
   private static let window = "linux_mib"
+
+  private static func missing(
+    _ declarations: LayoutDeclarations, _ source: some TypeSource
+  ) -> [String] {
+    let functions = declarations.functions.filter { source.function($0) == nil }
+    let asked = declarations.structures.contains { $0.name == window }
+    let hasWindow = !asked || source.structure(window, module: nil) != nil
+    return functions + (hasWindow ? [] : ["struct \(window)"])
+  }
 
   /// Whether a module's types have come since: it has been loaded.
   package static func isThere(_ module: String) -> Bool {

@@ -82,7 +82,7 @@ extension Kernel {
       #expect(back.sum == Self.sum(1 << 20))
       #expect(packets > 0)
       // 4 MiB in segments of 1398 bytes would be 3000 packets.
-      #expect(packets < 2000, "\(packets) packets: the segments were cut before they were forwarded")
+      #expect(packets < 2000, "\(packets) packets: segments were cut before they were forwarded")
       for fpd in fpds { try fpd.stop() }
     }
 

@@ -188,6 +188,15 @@ grew() {
   (($2 > $1)) || { ctl stats; fail "$3 did not grow: $1, then $2"; }
 }
 
+# A status that tells of nothing missing, besides what this kernel cannot give.
+has_all_it_can() {
+  if reads_live; then
+    jq -e '.state == "converged"' >/dev/null
+  else
+    jq -e '.state == "degraded" and [.problems[].what] == ["cannot-read-live"]' >/dev/null
+  fi
+}
+
 # Kernels before 6.2 do not let programs read their memory.
 reads_live() {
   case "$(uname -r)" in
