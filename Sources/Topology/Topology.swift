@@ -38,6 +38,7 @@ struct Derivation {
     judgeAttachments()
     addNodes()
     judgeEgress()
+    judgeTags(preference)
     if preference == .off { stop(.hookOff) }
     // Modules were added in the order packets meet them.
     for index in nodes.indices.dropLast() { nodes[index].next = nodes[index + 1].module }
@@ -67,16 +68,28 @@ struct Derivation {
     case .xdp: .xdp
     case .genericXDP: .genericXDP
     case .tc: .tc
-    case .auto, .off: automaticHook
+    case .auto: automaticHook
+    case .off: .none
     }
   }
 
-  /// XDP where frames come from a wire; TC where they come from a container or a virtual machine, whose
-  /// large segments XDP would have to cut up.
+  /// XDP where frames come from a wire and go to one; TC where they come from a container or a virtual
+  /// machine, whose large segments XDP would have to cut up, or go there: few of these devices take
+  /// frames from XDP.
   private var automaticHook: Hook {
     switch link.kind {
-    case .plain, .dummy: .xdp
+    case .plain where surroundings.view(link).stripsTags: .tc
+    case .plain, .dummy: surroundings.hasLocalSenders ? .tc : .xdp
     default: .tc
+    }
+  }
+
+  /// A frame without its tag looks like one that never had any.
+  private mutating func judgeTags(_ preference: HookPreference) {
+    if [.xdp, .genericXDP].contains(preference), link.kind == .plain,
+      surroundings.view(link).stripsTags
+    {
+      stop(.vlanOffload, "ethtool -K \(link.name) rxvlan off")
     }
   }
 

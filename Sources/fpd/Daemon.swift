@@ -95,7 +95,13 @@ final class Daemon {
     tracker.onSettled = { [unowned self] in settle() }
     if let pilot {
       tracker.withoutOurs = { [unowned pilot] in pilot.withoutOurs($0) }
-      pilot.onChange = { [unowned self] in settle() }
+      pilot.onChange = { [unowned self] in
+        pilot.chooseAgain(tracker.graph)
+        settle()
+      }
+      pilot.mayChoose = { [unowned self] in
+        HookPreference(configuration.hook(for: $0).value) == .auto
+      }
     }
     try loop.watch(signals) { [unowned self] in heedSignal() }
     try loop.watch(server.descriptor) { [unowned self] in

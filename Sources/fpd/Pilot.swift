@@ -17,6 +17,11 @@ final class Pilot {
   private var retired: [Int32: [Counter]] = [:]
   private var isPrepared = false
 
+  /// Interfaces whose drivers have turned out to have no XDP.
+  private var withoutXDP: Set<Int32> = []
+  /// Whether the hook on an interface is left to fpd.
+  var mayChoose: (String) -> Bool = { _ in true }
+
   /// Something of what runs is different now.
   var onChange: () -> Void = {}
 
@@ -64,6 +69,10 @@ final class Pilot {
     retired = retired.filter { present.contains($0.key) }
     var plans: [InterfacePlan] = []
     for interface in graph.interfaces {
+      var interface = interface
+      if interface.hook == .xdp, withoutXDP.contains(interface.index), mayChoose(interface.name) {
+        interface.hook = .tc
+      }
       guard let hook = Datapath.Hook(interface.hook) else { continue }
       do {
         guard let program = try fastPath.program(for: interface, hooks: graph.hooks) else {
@@ -82,6 +91,19 @@ final class Pilot {
       isPrepared = true
       deployment.prepare((try? fastPath.generals()) ?? [])
     }
+  }
+
+  /// Where the driver has no XDP and nobody asked for it by name, TC it is.
+  func chooseAgain(_ graph: ProcessingGraph) {
+    let lacking = graph.interfaces.filter { interface in
+      guard interface.hook == .xdp, !withoutXDP.contains(interface.index),
+        case .failed(.noNativeXDP, _) = standing(of: interface.index)
+      else { return false }
+      return mayChoose(interface.name)
+    }
+    guard !lacking.isEmpty else { return }
+    withoutXDP.formUnion(lacking.map(\.index))
+    follow(graph)
   }
 
   func removeAll() { deployment.removeAll() }
