@@ -78,7 +78,7 @@ let package = Package(
       dependencies: [
         "Lab", "Netlink", "CNetlink", "Introspection", "Datapath", "Control", "OrderedJSON", "CBPF",
       ],
-      swiftSettings: strict),
+      exclude: ["Fixtures"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )
