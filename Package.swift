@@ -60,7 +60,7 @@ let package = Package(
       name: "fpctl", dependencies: ["Control", "Rendering", "OrderedJSON", "Usage"],
       swiftSettings: strict, linkerSettings: staticStdlib),
     .executableTarget(
-      name: "fplab", dependencies: ["Lab", "Control", "OrderedJSON"],
+      name: "fplab", dependencies: ["Lab", "Control", "OrderedJSON", "Rendering"],
       swiftSettings: strict, linkerSettings: staticStdlib),
     .executableTarget(
       name: "fpfuzz", dependencies: ["Netlink", "CNetlink", "Introspection"],

@@ -10,7 +10,7 @@ package struct Compiler: Sendable {
 
   /// The compiler `configured`, a path or a name to be looked up on PATH, else the first `clang` there;
   /// `nil` when there is none.
-  package init?(configured: String?, timeLimit: Duration = .seconds(20)) {
+  package init?(configured: String?, timeLimit: Duration = .seconds(60)) {
     let named = configured ?? "clang"
     guard let found = named.contains("/") ? named : Self.search(named) ?? configured else {
       return nil

@@ -27,6 +27,7 @@ struct Derivation {
   var slowPath: [SlowPath] = []
   /// Modules that can finish packets here.
   var fast: Set<Module> = []
+  var meetsVLANs = false
 
   init(_ link: Link, in surroundings: Surroundings) {
     self.link = link
@@ -49,6 +50,7 @@ struct Derivation {
     graph.fast = fast
     graph.device.isVeth = link.kind == .veth
     graph.device.bridgesExist = surroundings.bridgesExist
+    graph.device.meetsVLANs = meetsVLANs
     graph.device.receiveHandler = surroundings.view(link).receiveHandlerAddress
     return graph
   }
