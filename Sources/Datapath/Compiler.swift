@@ -6,7 +6,9 @@ import Glibc
 package struct Compiler: Sendable {
   package let path: String
   package let timeLimit: Duration
-  static let flags = ["-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-c"]
+  static let flags = [
+    "-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-c",
+  ]
 
   /// The compiler `configured`, a path or a name to be looked up on PATH, else the first `clang` there;
   /// `nil` when there is none.

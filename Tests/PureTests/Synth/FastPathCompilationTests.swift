@@ -77,7 +77,8 @@ enum MadeUpKernel: String, CaseIterable, CustomTestStringConvertible {
   func layout() throws -> String {
     let types = try Golden.projectFile("fpm/kernel/types.h")
     let declarations = try LayoutDeclarations(types)
-    let all = Set(declarations.structures.flatMap { one in one.members.map { "\(one.name).\($0.name)" } })
+    let all = Set(
+      declarations.structures.flatMap { one in one.members.map { "\(one.name).\($0.name)" } })
     let unknown = missing.subtracting(all)
     if !unknown.isEmpty { Issue.record("types.h no longer declares \(unknown)") }
     return try KernelLayout(declarations, MadeUpTypes(declarations, without: missing)).text
