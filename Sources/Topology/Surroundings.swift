@@ -164,8 +164,9 @@ struct Firewall {
       if !strangers.contains(owner.text) { strangers.append(owner.text) }
     case (.bridge, .bridgeNetfilter): bridgeNetfilter = true
     case (.bridge, let owner):
-      if case .nftables = owner { break }  // judged by its rules
-      if !bridgeFilters.contains(owner.text) { bridgeFilters.append(owner.text) }
+      // Also where its chain has no rules: one that is added changes nothing on the hook.
+      let text = if case .nftables(let table, _) = owner { "nftables \(table)" } else { owner.text }
+      if !bridgeFilters.contains(text) { bridgeFilters.append(text) }
     case (.ipv6, _), (.arp, _): break
     }
   }

@@ -89,8 +89,9 @@ final class Pilot {
         continue
       }
       do {
-        guard let program = try fastPath.program(
-          for: interface, hooks: graph.hooks, cache: &texts)
+        guard
+          let program = try fastPath.program(
+            for: interface, hooks: graph.hooks, cache: &texts)
         else {
           continue
         }

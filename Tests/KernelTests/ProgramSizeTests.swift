@@ -28,7 +28,8 @@ extension Kernel {
     /// Of what is kept, in hundredths: layouts and compilers' patch levels differ a little.
     private static let tolerance = 110
 
-    private static let compilers = ["clang", "/opt/swift/usr/bin/clang"].filter { (name: String) -> Bool in
+    private static let compilers = ["clang", "/opt/swift/usr/bin/clang"].filter {
+      (name: String) -> Bool in
       !name.contains("/") || access(name, X_OK) == 0
     }
 

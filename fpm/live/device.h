@@ -105,6 +105,7 @@ fp_inline int device_filters_ingress(struct device device)
 #if HAS_net_device_nf_hooks_ingress
 	return of_device(device, nf_hooks_ingress) != 0;
 #else
+	(void)device;
 	return 0;
 #endif
 }
@@ -114,6 +115,7 @@ fp_inline int device_filters_egress(struct device device)
 #if HAS_net_device_nf_hooks_egress
 	return of_device(device, nf_hooks_egress) != 0;
 #else
+	(void)device;
 	return 0;
 #endif
 }

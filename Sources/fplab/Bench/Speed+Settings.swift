@@ -174,7 +174,8 @@ extension Speed {
           }
         }
         rows[place].gigabits.append(try stream.bulk(time).perBusySecond * 8 / 1e9)
-        rows[place].transactions.append(try stream.requests(time, sessions: Self.sessions).perBusySecond / 1e3)
+        rows[place].transactions.append(
+          try stream.requests(time, sessions: Self.sessions).perBusySecond / 1e3)
         if let daemon {
           rows[place].fastShares += try Self.fastShares(daemon, ["p1", "p2"])
           try daemon.stop()

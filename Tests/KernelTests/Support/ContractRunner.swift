@@ -31,7 +31,8 @@ final class ContractRunner {
   init(_ group: ContractGroup) {
     self.group = group
     let words = Self.variable("FPD_CONTRACT_CASE").map { $0.split(separator: "|") }
-    cases = group.cases.filter { row in words.map { $0.contains { row.name.contains($0) } } ?? true }
+    cases = group.cases.filter { row in words.map { $0.contains { row.name.contains($0) } } ?? true
+    }
   }
 
   private static func variable(_ name: String) -> String? {

@@ -77,7 +77,8 @@ enum MadeUpKernel: String, CaseIterable, CustomTestStringConvertible {
   func layout() throws -> String {
     let types = try Golden.projectFile("fpm/kernel/types.h")
     let declarations = try LayoutDeclarations(types)
-    let all = Set(declarations.structures.flatMap { one in one.members.map { "\(one.name).\($0.name)" } })
+    let all = Set(
+      declarations.structures.flatMap { one in one.members.map { "\(one.name).\($0.name)" } })
     let unknown = missing.subtracting(all)
     if !unknown.isEmpty { Issue.record("types.h no longer declares \(unknown)") }
     return try KernelLayout(declarations, MadeUpTypes(declarations, without: missing)).text
@@ -94,8 +95,10 @@ private struct MadeUpTypes: TypeSource {
       let id = UInt32(place + 1)
       var offset = 0
       for member in structure.members where !missing.contains("\(structure.name).\(member.name)") {
+        // A bit-field lies in the unit that it is declared with.
         let size = Self.size(of: member)
-        offset = (offset + 7) / 8 * 8
+        let alignment = min(max(size, 1), 8)
+        offset = (offset + alignment - 1) / alignment * alignment
         fields["\(id):\(member.path.joined(separator: "."))"] = KernelField(
           bitOffset: 8 * offset, bits: member.bits, size: size)
         // What has no length is followed by what nobody looks at.
