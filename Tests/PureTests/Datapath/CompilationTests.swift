@@ -13,7 +13,7 @@ import Testing
       #expect(ended(compilation))
       let text = String(decoding: try compilation.finish(), as: UTF8.self)
       #expect(text.hasPrefix("#line 1 \"eth0.c\"\nint x;\n"))
-      #expect(text.contains("-target bpf -O2 -g"))
+      #expect(text.contains("-target bpf -mcpu=v3 -O2 -g"))
       #expect(text.contains("-I \(includes.directories[0]) "))
     }
   }

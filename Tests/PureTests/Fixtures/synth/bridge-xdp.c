@@ -61,6 +61,9 @@ enum {
 	REASON_ISOLATED_PORT = 54,
 	REASON_VLAN_NOT_ALLOWED = 55,
 	REASON_CHANGED = 56,
+	REASON_VLAN_PROTOCOL = 57,
+	REASON_VLAN_STATISTICS = 58,
+	REASON_QINQ = 59,
 };
 
 /* How many functions stand on netfilter's hooks. */
@@ -73,6 +76,8 @@ enum {
 #define BRIDGE_LOCAL_OUT 0
 #define BRIDGE_POSTROUTING 0
 #define BRIDGE_CALLS_IPTABLES 0
+
+#define FILTERS_VLANS 0
 
 #define DEVICE_IS_VETH 0
 

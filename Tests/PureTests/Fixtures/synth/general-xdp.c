@@ -61,6 +61,9 @@ enum {
 	REASON_ISOLATED_PORT = 54,
 	REASON_VLAN_NOT_ALLOWED = 55,
 	REASON_CHANGED = 56,
+	REASON_VLAN_PROTOCOL = 57,
+	REASON_VLAN_STATISTICS = 58,
+	REASON_QINQ = 59,
 };
 
 /* This program fits every interface: its constants say what is to be done. */
@@ -75,6 +78,7 @@ enum {
 #define BRIDGE_CALLS_IPTABLES (config.flags & CONFIG_CALLS_IPTABLES)
 #define DEVICE_IS_VETH (config.flags & CONFIG_VETH)
 #define ROUTER_CHECKS_PATH 1
+#define FILTERS_VLANS 0
 
 #line 1 "xdp-bridge-router.c"
 #include "xdp.h"
@@ -95,7 +99,7 @@ fp_inline outcome from_port(struct packet *packet, struct device device)
 	result = fp_bridge_pass_up(packet);
 	if (result != GO_ON)
 		return result;
-	return fp_parse_protocol(packet->ethernet->protocol);
+	return fp_parse_protocol(packet->protocol);
 }
 
 /* A frame on a device that IP sees itself. */

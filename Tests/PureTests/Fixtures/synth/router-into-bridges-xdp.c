@@ -61,6 +61,9 @@ enum {
 	REASON_ISOLATED_PORT = 54,
 	REASON_VLAN_NOT_ALLOWED = 55,
 	REASON_CHANGED = 56,
+	REASON_VLAN_PROTOCOL = 57,
+	REASON_VLAN_STATISTICS = 58,
+	REASON_QINQ = 59,
 };
 
 /* How many functions stand on netfilter's hooks. */
@@ -73,6 +76,8 @@ enum {
 #define BRIDGE_LOCAL_OUT 0
 #define BRIDGE_POSTROUTING 0
 #define BRIDGE_CALLS_IPTABLES 0
+
+#define FILTERS_VLANS 0
 
 #define DEVICE_IS_VETH 0
 
@@ -120,7 +125,7 @@ fp_inline outcome process(struct xdp_md *context, struct packet *packet)
 	if (result != GO_ON)
 		return result;
 	/* the kernel routes nothing else */
-	result = fp_parse_protocol(packet->ethernet->protocol);
+	result = fp_parse_protocol(packet->protocol);
 	if (result != GO_ON)
 		return result;
 	result = fp_xdp_enter(packet, &device);

@@ -61,12 +61,17 @@ enum {
 	REASON_ISOLATED_PORT = 54,
 	REASON_VLAN_NOT_ALLOWED = 55,
 	REASON_CHANGED = 56,
+	REASON_VLAN_PROTOCOL = 57,
+	REASON_VLAN_STATISTICS = 58,
+	REASON_QINQ = 59,
 };
 
 /* How many functions stand on netfilter's hooks. */
 #define IPV4_PREROUTING 0
 #define IPV4_FORWARD 0
 #define IPV4_POSTROUTING 0
+#define FILTERS_VLANS 0
+
 #define DEVICE_IS_VETH 1
 
 #define ROUTER_CHECKS_PATH 0
@@ -106,7 +111,7 @@ fp_inline outcome process(struct xdp_md *context, struct packet *packet)
 	if (result != GO_ON)
 		return result;
 	/* the kernel routes nothing else */
-	result = fp_parse_protocol(packet->ethernet->protocol);
+	result = fp_parse_protocol(packet->protocol);
 	if (result != GO_ON)
 		return result;
 	result = fp_xdp_enter(packet, &device);
