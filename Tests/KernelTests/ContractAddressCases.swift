@@ -15,10 +15,10 @@ enum ContractAddressCases {
       .punted("other-host")),
     ContractCase(
       "a broadcast frame with a unicast packet", [.udp(mac: .broadcast)], sees: 0,
-      .punted("multicast|other-host")),
+      .punted("multicast")),
     ContractCase(
       "a multicast frame with a unicast packet", [.udp(mac: "01:00:5e:00:00:05")], sees: 0,
-      .punted("multicast|other-host")),
+      .punted("multicast")),
     ContractCase(
       "an unknown ethertype", [.frame(to: ContractHost.a.gateway, .raw(etherType: 0x88b6, [1]))],
       sees: 0, .punted("other-protocol")),
@@ -31,7 +31,7 @@ enum ContractAddressCases {
             from: ContractHost.a.mac, to: ContractHost.a.gateway, tags: [VLANTag(7)],
             .ipv4(IPv4(from: "10.0.1.2", to: "10.0.2.2", .udp(from: 1, to: 2)))
           ).bytes)
-      ], sees: 0, .punted("vlan-tag|vlan-offload|other-protocol")),
+      ], sees: 0, .punted("vlan-tag")),
     ContractCase(
       "a priority tag without a VLAN device",
       [
@@ -41,7 +41,7 @@ enum ContractAddressCases {
             from: ContractHost.a.mac, to: ContractHost.a.gateway, tags: [VLANTag(0, priority: 5)],
             .ipv4(IPv4(from: "10.0.1.2", to: "10.0.2.2", .udp(from: 1, to: 2)))
           ).bytes)
-      ], sees: 1, .punted("vlan-tag|vlan-offload|other-protocol")),
+      ], sees: 1, .punted("vlan-tag")),
     ContractCase(
       "IPv6 is not routed here",
       [
@@ -64,7 +64,7 @@ enum ContractAddressCases {
       ["10.0.1.1", "10.0.2.1"].map { address in
         Shot.frame(
           to: ContractHost.a.gateway, .ipv4(IPv4(from: "10.0.1.2", to: address, .echo())))
-      }, sees: 2, .punted("local-delivery|padding")),
+      }, sees: 2, .punted("padding")),
     ContractCase(
       "a closed port of the router", [.udp(to: "10.0.3.1")], sees: 1, .punted("local-delivery")),
   ]
@@ -78,7 +78,7 @@ enum ContractAddressCases {
     strange.map { address in
       ContractCase(
         "destination \(address)", setup: [anyRoute], [.udp(to: address)], sees: 0,
-        .punted("multicast|martian-destination|route-type|local-delivery"))
+        .punted(address == "10.0.1.255" ? "route-type" : "martian-destination"))
     } + [
       ContractCase(
         "multicast in its own frame", setup: [anyRoute],
@@ -88,13 +88,13 @@ enum ContractAddressCases {
         .punted("multicast")),
       ContractCase(
         "broadcast of the network on the other side", [.udp(to: "10.0.2.255")], sees: 0,
-        .punted("route-type|martian-destination")),
+        .punted("route-type")),
       ContractCase(
         "broadcast of the network on the other side, forwarded",
         setup: [
           "sysctl net.ipv4.conf.all.bc_forwarding=1", "sysctl net.ipv4.conf.p1.bc_forwarding=1",
         ],
-        [.udp(to: "10.0.2.255")], sees: 1, .punted("route-type|martian-destination")),
+        [.udp(to: "10.0.2.255")], sees: 1, .punted("route-type")),
       ContractCase(
         "destination 0.1.2.3", setup: [anyRoute], [.udp(to: "0.1.2.3")], sees: 1,
         .punted("martian-destination")),
@@ -104,7 +104,7 @@ enum ContractAddressCases {
       ContractCase(
         "loopback destination with route_localnet",
         setup: ["sysctl net.ipv4.conf.p1.route_localnet=1"], [.udp(to: "127.0.0.1")], sees: 1,
-        .punted("local-delivery|martian-destination")),
+        .punted("martian-destination")),
     ]
 
   static let sources: [ContractCase] =
@@ -149,7 +149,7 @@ enum ContractAddressCases {
       ContractCase(
         "source is a broadcast address, with rp_filter",
         setup: ["sysctl net.ipv4.conf.p1.rp_filter=2"], [.udp(from: "10.0.3.255")], sees: 0,
-        .punted("reverse-path|martian-source")),
+        .punted("reverse-path")),
       ContractCase(
         "source is a local route, not an address",
         setup: ["ip route add local 10.5.0.0/24 dev lo"], [.udp(from: "10.5.0.7")], sees: 0,
@@ -201,7 +201,10 @@ enum ContractAddressCases {
     ContractCase(
       "loose, source under a blackhole",
       setup: filter(["p1": 2]) + ["ip route add blackhole 99.9.0.0/16"], [nowhere], sees: 0,
-      .punted("reverse-path|martian-source")),
+      .punted("reverse-path")),
+    ContractCase(
+      "loose, source is one of the router's addresses", setup: filter(["p1": 2]),
+      [.udp(from: "10.0.3.1"), .udp(from: "10.0.1.1")], sees: 0, .punted("own-source")),
     ContractCase(
       "strict for all devices", setup: filter(["all": 1]), [elsewhere], sees: 0,
       .punted("reverse-path")),

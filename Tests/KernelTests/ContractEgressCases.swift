@@ -249,6 +249,11 @@ enum ContractEgressCases {
         sudden: ["ip xfrm policy add src 0.0.0.0/0 dst 10.0.2.0/24 dir out action block"],
         undo: ["ip xfrm policy flush"], good, sees: 0, .punted("ipsec-policies|changed")),
       ContractCase(
+        "IPsec blocks by default on the way out at once",
+        sudden: ["ip xfrm policy setdefault out block"],
+        undo: ["ip xfrm policy setdefault out accept"], good, sees: 0,
+        .punted("ipsec-policies|changed")),
+      ContractCase(
         "IPsec blocks by default at once", sudden: ["ip xfrm policy setdefault fwd block"],
         undo: ["ip xfrm policy setdefault fwd accept"], good, sees: 0,
         .punted("ipsec-policies|changed")),

@@ -18,6 +18,8 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
   case bridgeFiltered = "bridge-filtered-xdp"
   case bridgeRouterXDP = "bridge-router-xdp"
   case bridgeRouterTC = "bridge-router-tc"
+  case bridgeVLANsXDP = "bridge-vlans-xdp"
+  case bridgeVLANsTC = "bridge-vlans-tc"
   case generalXDP = "general-xdp"
   case generalTC = "general-tc"
 
@@ -38,7 +40,7 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
 
   var interface: String {
     switch self {
-    case .bridgeXDP, .bridgeTC, .bridgeFiltered, .bridgeRouterXDP, .bridgeRouterTC: "p1"
+    case _ where isBridge: "p1"
     default: "eth1"
     }
   }
@@ -68,6 +70,14 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
       state.addAddress(of: "br0", [10, 0, 0, 1])
       return state
     case .bridgeXDP, .bridgeTC: return .wiredSwitch()
+    case .bridgeVLANsXDP, .bridgeVLANsTC:
+      var state = NetworkState.wiredSwitch { $0.vlanFiltering = true }
+      for name in ["p1", "p2"] {
+        state.edit(name) {
+          $0.vlans = [PortVLAN(first: 1, last: 1, pvid: true, untagged: true)]
+        }
+      }
+      return state
     case .bridgeFiltered:
       var state = NetworkState.wiredSwitch()
       state.sysctls.bridgeCallIPTables = 1
@@ -99,8 +109,10 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
 
 extension NetworkState {
   /// A bridge of devices that frames reach by a wire.
-  static func wiredSwitch() -> NetworkState {
-    var state = switching(ports: ["p1", "p2"])
+  static func wiredSwitch(
+    _ edit: (inout BridgeSettings) -> Void = { _ in }
+  ) -> NetworkState {
+    var state = switching(ports: ["p1", "p2"], edit)
     for name in ["p1", "p2"] {
       state.edit(name) {
         $0.kind = .plain

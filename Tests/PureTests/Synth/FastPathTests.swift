@@ -24,7 +24,7 @@ import Topology
 
   @Test func wiredRouterHasNoBridgeNoVethAndNoWayBack() throws {
     let source = try FastPathShape.routerXDP.program().source
-    for absent in ["bridge", "BRIDGE_", "tc.h", "segment_of", "config.flags"] {
+    for absent in ["bridge", "define BRIDGE_", "tc.h", "segment_of", "config.flags"] {
       #expect(!source.contains(absent), "\(absent)")
     }
     #expect(source.contains("#define DEVICE_IS_VETH 0\n"))
@@ -58,8 +58,16 @@ import Topology
     }
   }
 
+  @Test func onlyABridgeThatFiltersByVLANLooksAtTags() throws {
+    for shape in FastPathShape.allCases where shape.isBridge {
+      let filters = [.bridgeVLANsXDP, .bridgeVLANsTC].contains(shape)
+      let source = try shape.program().source
+      #expect(source.contains("#define FILTERS_VLANS \(filters ? 1 : 0)\n"), "\(shape)")
+    }
+  }
+
   @Test func aSwitchHasNoRouter() throws {
-    for shape in [FastPathShape.bridgeXDP, .bridgeTC, .bridgeFiltered] {
+    for shape in [FastPathShape.bridgeXDP, .bridgeTC, .bridgeFiltered, .bridgeVLANsXDP] {
       let source = try shape.program().source
       for absent in ["router", "fp_parse_ipv4", "ROUTER_CHECKS_PATH"] {
         #expect(!source.contains(absent), "\(shape): \(absent)")
