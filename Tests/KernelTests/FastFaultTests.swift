@@ -25,7 +25,8 @@ extension Kernel {
     /// Nothing is wrong, and nothing is left to do once what fpd did itself has been heard of.
     private func expectConverged(_ fpd: Fpd) throws {
       let isConverged = try eventually { try fpd.status()["state"] == "converged" }
-      #expect(isConverged, "\(try fpd.status().text())")
+      let status = try fpd.status().text()
+      #expect(isConverged, "\(status)")
     }
 
     private func problems(_ fpd: Fpd, _ what: String) throws -> [String] {
@@ -234,6 +235,29 @@ extension Kernel {
       let before = try fpd.stats("p1")
       try packetsFlow()
       #expect(try fpd.stats("p1") != before)
+      #expect(try fpd.stop() == 0)
+    }
+
+    /// In another namespace it would run a program made for this one.
+    @Test(arguments: ["xdp", "tc"]) func interfaceThatIsMovedAway(_ hook: String) throws {
+      let fpd = try Fpd(in: router, configuration: FastLine.configuration(hook))
+      try fpd.wait()
+      let index = try router.ifindex(of: "p1")
+      let link = "\(try router.pins())/\(index)-\(hook)"
+      #expect(access(link, F_OK) == 0)
+      let elsewhere = try Namespace("elsewhere")
+      try router.run("ip link set p1 netns \(elsewhere.name)")
+      try fpd.wait()
+      #expect(eventually { access(link, F_OK) != 0 })
+      #expect(try !elsewhere.run("ip -d link show p1").output.contains("prog/xdp"))
+      try elsewhere.ip(batch: ["addr add 10.0.1.1/24 dev p1", "link set p1 up"])
+      #expect(try bed["left"].ping("10.0.1.1") == 64)
+      // Back again it has a place again.
+      try elsewhere.run("ip link set p1 netns \(router.name)")
+      try router.ip(batch: ["addr add 10.0.1.1/24 dev p1", "link set p1 up"])
+      try fpd.wait()
+      #expect(try eventually { try fpd.interface("p1")["accelerated"] == true })
+      try packetsFlow()
       #expect(try fpd.stop() == 0)
     }
 

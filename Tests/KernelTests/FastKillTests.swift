@@ -69,6 +69,26 @@ extension Kernel {
       #expect(try fast.fpd.stop() == 0)
     }
 
+    /// What the predecessor left on one hook makes room for what belongs on the other.
+    @Test(arguments: ["xdp", "tc"]) func successorWithAnotherHook(_ hook: String) throws {
+      let fast = try FastLine(.router, hook: hook, tracking: 10_000)
+      let held = try DatapathBench.held(by: fast.fpd.pid)
+      fast.fpd.kill()
+      try fast.restart(hook: hook == "xdp" ? "tc" : "xdp")
+      try fast.expectAccelerated()
+      let before = try fast.fpd.stats("p1")
+      #expect(try send(fast) == 1000)
+      #expect(try fast.fpd.stats("p1").forwarded - before.forwarded == 1000)
+      let link = try fast.middle.run("ip -d link show dev p1").output
+      #expect(link.contains("prog/xdp") == (hook == "tc"), "\(link)")
+      let index = try fast.middle.ifindex(of: "p1")
+      let pins = "\(try fast.middle.pins())/\(index)"
+      #expect(eventually { access("\(pins)-\(hook)", F_OK) != 0 })
+      #expect(access("\(pins)-\(fast.hook)", F_OK) == 0)
+      #expect(eventually { DatapathBench.present(held).isEmpty })
+      #expect(try fast.fpd.stop() == 0)
+    }
+
     /// How many of a thousand frames arrive where they went at first.
     private func send(_ fast: FastLine) throws -> Int {
       fast.line.sink.reset()

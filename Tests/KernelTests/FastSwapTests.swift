@@ -66,6 +66,7 @@ extension Kernel {
       #expect(programs[0] != 0)
       let generation = try fast.fpd.generation()
       let before = try fast.fpd.stats("p1")
+      let held = try DatapathBench.held(by: fast.fpd.pid).count
       let start = Instant.now
       let run = try fast.start(frames: 120_000_000)
       for number in 0..<count {
@@ -83,6 +84,8 @@ extension Kernel {
       #expect(Set(programs).count == count + 1)
       #expect(try fast.fpd.generation() >= generation + Int64(count))
       #expect(tally.sent >= frames)
+      // Programs that have been replaced are given up.
+      #expect(try DatapathBench.held(by: fast.fpd.pid).count <= held + 2)
       try fast.expectAccelerated()
       print(
         "\(change.testDescription): \(count) swaps in \(duration), \(tally), punted",

@@ -9,7 +9,7 @@ import Testing
 final class FastLine {
   enum Kind: Sendable { case router, bridge }
 
-  let hook: String
+  private(set) var hook: String
   let line: Kernel.LoadTests.Line
   private(set) var fpd: Fpd
 
@@ -48,8 +48,9 @@ final class FastLine {
     }
   }
 
-  /// A successor with the same configuration, socket and state.
-  func restart() throws {
+  /// A successor with the same socket and state, and the same configuration unless another hook is said.
+  func restart(hook next: String? = nil) throws {
+    hook = next ?? hook
     fpd = try Fpd(in: middle, configuration: Self.configuration(hook), reusing: fpd)
     try fpd.wait()
   }
