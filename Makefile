@@ -33,7 +33,7 @@ build:
 
 ## See it
 
-demo: setup build ## Set up, build, and walk through a lab with fpd watching (needs root)
+demo: setup build ## Set up, build, and see a router and a bridge with fpd and without (needs root)
 	@$(release)/fplab demo
 
 bench: setup build ## Measure reaction, memory and idle cost at scale; QUICK=1 for a short run (needs root)
@@ -93,7 +93,7 @@ setup-machines-all:
 	@scripts/setup build package machines
 
 clean: ## Remove what was built
-	rm -rf .build dist fpd-demo-graph.svg
+	rm -rf .build dist fpd-demo-graph.svg fpd-demo-speed.svg
 
 help: ## This list
 	@awk 'BEGIN { FS = ":.*## " }

@@ -60,7 +60,7 @@ let package = Package(
       name: "fpctl", dependencies: ["Control", "Rendering", "OrderedJSON", "Usage"],
       swiftSettings: strict, linkerSettings: staticStdlib),
     .executableTarget(
-      name: "fplab", dependencies: ["Lab", "Control", "OrderedJSON"],
+      name: "fplab", dependencies: ["Lab", "Control", "OrderedJSON", "Rendering"],
       swiftSettings: strict, linkerSettings: staticStdlib),
     .executableTarget(
       name: "fpfuzz", dependencies: ["Netlink", "CNetlink", "Introspection"],
@@ -78,7 +78,7 @@ let package = Package(
       dependencies: [
         "Lab", "Netlink", "CNetlink", "Introspection", "Datapath", "Control", "OrderedJSON", "CBPF",
       ],
-      swiftSettings: strict),
+      exclude: ["Fixtures"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -8,7 +8,7 @@
 
 enum {
 	KEY_BITS = 32,
-	STEPS = 40, /* of a walk through the trie, there and back */
+	STEPS = 64, /* of a walk through the trie, there and back */
 	ALIASES = 8,
 	CHAIN = 12,
 	UNICAST = 1,
@@ -166,10 +166,13 @@ fp_inline struct node leaf_for(u64 root, u32 key)
 		}
 		down = 0;
 		if (!back && !is_elsewhere(key, &node) && node.suffix != node.position) {
-			if (!node.bits)
+			if (node.bits) {
+				node = node_at(child(node.address, 0));
+				continue;
+			}
+			/* A leaf's suffix is that of its shortest prefix. */
+			if (!(((u64)key ^ node.key) >> node.suffix))
 				return node;
-			node = node_at(child(node.address, 0));
-			continue;
 		}
 		if (!place) {
 			u32 below = up.key;

@@ -14,6 +14,9 @@
 #include "live/fdb.h"
 #include "live/netfilter.h"
 #include "parse.h"
+#if FILTERS_VLANS
+#include "vlan.h"
+#endif
 
 enum {
 	PORT_FORWARDING = 3,	    /* BR_STATE_FORWARDING */
@@ -22,9 +25,9 @@ enum {
 	PORT_ISOLATED = 1 << 16,    /* BR_ISOLATED */
 	PORT_LOCKED = 1 << 21,	    /* BR_PORT_LOCKED */
 	PORT_NEEDS_KERNEL = PORT_VLAN_TUNNEL | PORT_LOCKED,
-	BRIDGE_VLANS = 1 << 0,		     /* BROPT_VLAN_ENABLED */
+	BRIDGE_VLANS = 1 << 0,			/* BROPT_VLAN_ENABLED */
 	BRIDGE_SUPPRESSES_NEIGHBOURS = 1 << 10, /* BROPT_NEIGH_SUPPRESS_ENABLED */
-	BRIDGE_GROUPS_VLANS = 1 << 16,	     /* BROPT_MST_ENABLED */
+	BRIDGE_GROUPS_VLANS = 1 << 16,		/* BROPT_MST_ENABLED */
 	/* An entry is refreshed after a small part of the ageing time: some 1.3 s of the usual 300. */
 	REFRESH_SHIFT = 8,
 	REFRESH_SHIFT_OF_SHORT = 5,
@@ -42,16 +45,19 @@ fp_inline u64 bridge_of(struct device device)
 }
 
 /* br_handle_frame(): what is no frame from a station to a station. */
-fp_inline outcome judge_frame(const struct packet *packet)
+fp_inline outcome judge_frame(const struct packet *packet, struct device device)
 {
 	u64 source = mac_word(packet->ethernet->source);
 	if (source & 1 || !source)
 		return REASON_INVALID_SOURCE_MAC;
-	switch (packet->ethernet->protocol) {
+	switch (packet->protocol) {
 	case network_order(PROTOCOL_ARP):
 	case network_order(PROTOCOL_MRP):
 	case network_order(PROTOCOL_CFM):
 		return REASON_OTHER_PROTOCOL;
+	case network_order(PROTOCOL_VLAN):
+	case network_order(PROTOCOL_VLAN_SERVICE):
+		return device_has_vlans(device) ? REASON_VLAN_TAG : GO_ON;
 	default:
 		return GO_ON;
 	}
@@ -63,7 +69,7 @@ fp_inline outcome judge_frame(const struct packet *packet)
  */
 fp_inline outcome judge_called_packet(struct packet *packet)
 {
-	switch (packet->ethernet->protocol) {
+	switch (packet->protocol) {
 	case network_order(PROTOCOL_IPV4): {
 		outcome result = fp_netfilter_ipv4(packet->network);
 		if (result != GO_ON)
@@ -126,13 +132,52 @@ fp_inline outcome send_through(struct packet *packet, u64 to, u64 flags_of_sourc
 	outcome result = fp_device_can_send(device);
 	if (result != GO_ON)
 		return result;
+	u32 carried = packet->carried;
+#if FILTERS_VLANS
+	if (packet->vlan) {
+		result = fp_vlan_leave(packet, vlans_of_port(to));
+		if (result != GO_ON)
+			return result;
+		if (packet->leaves_tagged)
+			carried += TAG_IN_FRAME; /* what XDP passes on is measured with it */
+	}
+#if BRIDGE_CALLS_IPTABLES
+	if (packet->leaves_tagged)
+		return REASON_BRIDGE_NETFILTER;
+#endif
+#endif
 	/* is_skb_forwardable() */
-	if (packet->carried > (u32)of_device(device, mtu) +
-				      (u32)of_device(device, hard_header_len) + VLAN_TAG)
+	if (carried >
+	    (u32)of_device(device, mtu) + (u32)of_device(device, hard_header_len) + VLAN_TAG)
 		return REASON_MTU_EXCEEDED;
 	packet->egress = egress;
 	packet->egress_index = (u32)of_device(device, ifindex);
 	return FORWARD;
+}
+
+/* What of VLANs the bridge makes of a frame; one that does not filter takes tags for payload. */
+fp_inline outcome sort_by_vlan(struct packet *packet, struct device device, u64 options)
+{
+#if FILTERS_VLANS
+	if (options & BRIDGE_VLANS) {
+		if (!fp_untag(packet))
+			return REASON_QINQ;
+		switch (packet->protocol) {
+		case network_order(PROTOCOL_VLAN):
+		case network_order(PROTOCOL_VLAN_SERVICE):
+			return REASON_QINQ;
+		}
+		if (packet->tagged && device_has_vlans(device))
+			return REASON_VLAN_TAG;
+		return fp_vlan_enter(packet, vlans_of_port(packet->port), options);
+	}
+	if (fp_is_tagged_beside(packet))
+		return REASON_VLAN_TAG;
+	return GO_ON;
+#else
+	(void)packet, (void)device;
+	return options & BRIDGE_VLANS ? REASON_CHANGED : GO_ON;
+#endif
 }
 
 /*
@@ -143,10 +188,7 @@ fp_inline outcome fp_bridge_decide(struct packet *packet, struct device device)
 {
 	if ((u64)of_device(device, rx_handler) != config.rx_handler)
 		return REASON_RECEIVE_HANDLER;
-	outcome result = judge_frame(packet);
-	if (result != GO_ON)
-		return result;
-	result = fp_netfilter_bridge_in(packet->network);
+	outcome result = fp_netfilter_bridge_in(packet->network);
 	if (result != GO_ON)
 		return result;
 
@@ -166,20 +208,28 @@ fp_inline outcome fp_bridge_decide(struct packet *packet, struct device device)
 	u64 options = seen(bridge, net_bridge, options);
 	if (options & BRIDGE_GROUPS_VLANS)
 		return REASON_MULTIPLE_SPANNING_TREE;
-	if (options & BRIDGE_VLANS)
-		return REASON_VLAN_NOT_ALLOWED;
-	if (options & BRIDGE_SUPPRESSES_NEIGHBOURS &&
-	    packet->ethernet->protocol == network_order(PROTOCOL_IPV6))
-		return REASON_IPV6_NOT_MODELLED;
+	result = sort_by_vlan(packet, device, options);
+	if (result != GO_ON)
+		return result;
+	result = judge_frame(packet, device);
+	if (result != GO_ON)
+		return result;
+	if (options & BRIDGE_SUPPRESSES_NEIGHBOURS) {
+		if (packet->protocol == network_order(PROTOCOL_IPV6))
+			return REASON_IPV6_NOT_MODELLED;
+		if (packet->protocol == network_order(PROTOCOL_VLAN))
+			return REASON_VLAN_TAG;
+	}
 	packet->network_device = (u64)seen(bridge, net_bridge, dev);
 
 	u64 table = (u64)seen(bridge, net_bridge, fdb_hash_tbl);
+	u64 vlan = (u64)packet->vlan << 48;
 	if (flags & PORT_LEARNING) {
-		result = judge_station(packet, table, packet->bridge, 0);
+		result = judge_station(packet, table, packet->bridge, vlan);
 		if (result != GO_ON)
 			return result;
 	}
-	u64 entry = fp_fdb_find(table, mac_word(packet->ethernet->destination));
+	u64 entry = fp_fdb_find(table, mac_word(packet->ethernet->destination) | vlan);
 	if (!entry)
 		return REASON_DESTINATION_UNKNOWN;
 	window about = look(entry);
@@ -196,12 +246,31 @@ fp_inline outcome fp_bridge_decide(struct packet *packet, struct device device)
 	if (to == packet->port)
 		return REASON_SAME_PORT;
 	if (BRIDGE_CALLS_IPTABLES) {
+		if (packet->tagged)
+			return REASON_BRIDGE_NETFILTER;
 		result = judge_called_packet(packet);
 		if (result != GO_ON)
 			return result;
 	}
 	return send_through(packet, to, flags);
 }
+
+#if FILTERS_VLANS
+/* br_allowed_egress() and br_handle_vlan() of the bridge itself: IP sees what has no tag any more. */
+fp_inline outcome leave_vlan(struct packet *packet)
+{
+	if (!packet->vlan)
+		return GO_ON;
+	outcome result = fp_vlan_leave(packet, vlans_of_bridge(packet->bridge));
+	if (result != GO_ON)
+		return result;
+	if (packet->leaves_tagged)
+		return REASON_VLAN_TAG;
+	packet->control = 0;
+	packet->vlan = 0;
+	return GO_ON;
+}
+#endif
 
 /* br_pass_frame_up(): the frame is for the bridge itself, and nothing stands there before IP. */
 fp_inline outcome fp_bridge_pass_up(struct packet *packet)
@@ -217,6 +286,11 @@ fp_inline outcome fp_bridge_pass_up(struct packet *packet)
 	if (mac_word(packet->ethernet->destination) != own ||
 	    !(of_device(device, flags) & DEVICE_UP))
 		return REASON_LOCAL_DELIVERY;
+#if FILTERS_VLANS
+	result = leave_vlan(packet);
+	if (result != GO_ON)
+		return result;
+#endif
 	return fp_netfilter_bridge_up(packet->network);
 }
 
@@ -234,10 +308,21 @@ fp_inline outcome fp_bridge_carry(struct packet *packet)
 		return result;
 	packet->bridge = bridge_of(device);
 	window bridge = look(packet->bridge);
-	if (seen(bridge, net_bridge, options) & (BRIDGE_VLANS | BRIDGE_GROUPS_VLANS))
-		return REASON_VLAN_NOT_ALLOWED;
+	u64 options = seen(bridge, net_bridge, options);
+	if (options & BRIDGE_GROUPS_VLANS)
+		return REASON_MULTIPLE_SPANNING_TREE;
+#if FILTERS_VLANS
+	if (options & BRIDGE_VLANS) {
+		result = fp_vlan_enter(packet, vlans_of_bridge(packet->bridge), options);
+		if (result != GO_ON)
+			return result;
+	}
+#else
+	if (options & BRIDGE_VLANS)
+		return REASON_CHANGED;
+#endif
 	u64 entry = fp_fdb_find((u64)seen(bridge, net_bridge, fdb_hash_tbl),
-				packet->new_destination);
+				packet->new_destination | (u64)packet->vlan << 48);
 	if (!entry)
 		return REASON_DESTINATION_UNKNOWN;
 	window about = look(entry);

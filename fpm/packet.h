@@ -27,6 +27,13 @@ struct ethernet {
 	u16 protocol;
 };
 
+/* What follows the addresses of a frame that belongs to a VLAN, behind the protocol that says so. */
+struct tag {
+	u16 control; /* priority, and the VLAN */
+	u16 protocol;
+};
+enum { VLAN_TAG = 4, VLAN_ID = 0xfff };
+
 struct ipv4 {
 	u8 version_length;
 	u8 tos;
@@ -50,22 +57,29 @@ typedef s32 outcome;
 struct packet {
 	void *context;
 	struct ethernet *ethernet;
+	void *payload; /* behind the headers of Ethernet, */
+	u32 header;    /* which are as long as this */
 	struct ipv4 *ipv4;
 	void *end;
-	u32 length;	  /* of the frame */
-	u32 segment;	  /* of the longest frame it will be cut into: on TC it may be many in one */
-	u32 carried;	  /* of the frame, as bridges measure it: nothing where it will be cut */
-	u64 device;	  /* the net_device it came in by */
+	u32 length;  /* of the frame */
+	u32 segment; /* of the longest frame it will be cut into: on TC it may be many in one */
+	u32 carried; /* of the frame, as bridges measure it: nothing where it will be cut */
+	u64 device;  /* the net_device it came in by */
 	u64 network_device; /* the one IP sees: the device itself, or the bridge above it */
-	u64 network;	  /* the namespace, struct net */
-	u64 port;	  /* the bridge port it came in by */
+	u64 network;	    /* the namespace, struct net */
+	u64 port;	    /* the bridge port it came in by */
 	u64 bridge;
-	u64 egress;	  /* the net_device it goes out by */
+	u64 egress; /* the net_device it goes out by */
 	u32 egress_index;
 	u64 new_destination; /* MAC addresses as words, when routed */
 	u64 new_source;
 	u8 routed;
 	u8 to_peer; /* on TC: into the container behind the egress device */
+	u16 protocol; /* of the payload */
+	u16 vlan;     /* on a bridge that filters; 0 where none does */
+	u16 control;  /* of the tag that has been understood as the bridge's */
+	u8 tagged;    /* whether it came with such a tag */
+	u8 leaves_tagged;
 };
 
 fp_inline u64 mac_word(const u8 *address)
@@ -122,8 +136,8 @@ enum {
 
 struct fpd_config {
 	u64 flags;
-	u64 rx_handler;			 /* br_handle_frame */
-	struct expected_hook ipv4[3];	 /* prerouting, forward, postrouting */
+	u64 rx_handler;			/* br_handle_frame */
+	struct expected_hook ipv4[3];	/* prerouting, forward, postrouting */
 	struct expected_hook bridge[5]; /* as bridge hooks are numbered */
 };
 

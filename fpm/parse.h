@@ -52,7 +52,7 @@ fp_inline int ipv4_sum_is_right(const struct ipv4 *ipv4)
  */
 fp_inline outcome fp_parse_ipv4(struct packet *packet)
 {
-	struct ipv4 *ipv4 = (void *)(packet->ethernet + 1);
+	struct ipv4 *ipv4 = packet->payload;
 	if ((void *)(ipv4 + 1) > packet->end)
 		return REASON_MALFORMED;
 	packet->ipv4 = ipv4;
@@ -64,7 +64,7 @@ fp_inline outcome fp_parse_ipv4(struct packet *packet)
 	if (!ipv4_sum_is_right(ipv4))
 		return REASON_IP_CHECKSUM;
 	u32 total = network_order(ipv4->total_length);
-	u32 carried = packet->length - sizeof(struct ethernet);
+	u32 carried = packet->length - packet->header;
 	if (total < sizeof(*ipv4) || total > carried)
 		return REASON_MALFORMED;
 	if (total < carried)

@@ -81,8 +81,11 @@ fp_inline outcome fp_tc_take(struct packet *packet, struct __sk_buff *context)
 	packet->segment = packet->length;
 	packet->carried = context->gso_size ? 0 : packet->length;
 	packet->ethernet = data;
+	packet->payload = packet->ethernet + 1;
+	packet->header = ETHERNET_HEADER;
 	if ((void *)(packet->ethernet + 1) > packet->end)
 		return REASON_MALFORMED;
+	packet->protocol = packet->ethernet->protocol;
 	return GO_ON;
 }
 
@@ -106,15 +109,51 @@ fp_inline outcome fp_tc_enter(struct packet *packet, struct device *device)
 	packet->network_device = packet->device;
 	*device = device_at(packet->device);
 	packet->network = (u64)of_device(*device, nd_net);
+#if !FILTERS_VLANS
 	struct __sk_buff *context = packet->context;
 	if (context->vlan_present)
 		return REASON_VLAN_TAG;
+#endif
 	if (others_follow(*device))
 		return REASON_FOREIGN_TC_INGRESS;
 	if (device_filters_ingress(*device))
 		return REASON_NETFILTER_INGRESS;
 	return GO_ON;
 }
+
+#if FILTERS_VLANS
+enum { TAG_IN_FRAME = 0 };
+
+fp_inline int fp_is_tagged_beside(const struct packet *packet)
+{
+	const struct __sk_buff *context = packet->context;
+	return context->vlan_present != 0;
+}
+
+/* The kernel has taken the outermost tag off already. */
+fp_inline int fp_untag(struct packet *packet)
+{
+	const struct __sk_buff *context = packet->context;
+	if (!context->vlan_present)
+		return 1;
+	packet->tagged = 1;
+	packet->control = (u16)context->vlan_tci;
+	return (u16)context->vlan_proto == network_order(PROTOCOL_VLAN);
+}
+
+fp_inline int fp_tag(struct __sk_buff *context, const struct packet *packet)
+{
+	int kept = packet->leaves_tagged && packet->control & VLAN_ID;
+	if (packet->tagged && !kept && bpf_skb_vlan_pop(context))
+		return 0;
+	if (packet->leaves_tagged && !kept) {
+		u16 control = (packet->control & ~VLAN_ID) | packet->vlan;
+		if (bpf_skb_vlan_push(context, network_order(PROTOCOL_VLAN), control))
+			return 0;
+	}
+	return 1;
+}
+#endif
 
 /* eth_type_trans() has looked at the address. */
 fp_inline outcome fp_tc_is_ours(const struct packet *packet, struct device device)
@@ -133,7 +172,7 @@ fp_inline outcome fp_tc_redirect(struct packet *packet, struct device from)
 	struct device egress = device_at(packet->egress);
 	if (device_filters_egress(egress))
 		return REASON_NETFILTER_EGRESS;
-#if FP_PEER
+#if FP_PEER && !FILTERS_VLANS
 	const struct __sk_buff *context = packet->context;
 	u64 destination = packet->routed ? packet->new_destination :
 					   mac_word(packet->ethernet->destination);
@@ -203,6 +242,12 @@ fp_inline int fp_tc_finish(struct __sk_buff *context, const struct packet *packe
 			return TC_NEXT;
 		}
 	}
+#if FILTERS_VLANS
+	if (!fp_tag(context, packet)) {
+		fp_tc_account(context, 0, REASON_VLAN_TAG, 0);
+		return TC_NEXT;
+	}
+#endif
 	fp_tc_account(context, 1, FORWARD, egress);
 #if FP_PEER
 	if (packet->to_peer) {

@@ -35,8 +35,11 @@ fp_inline outcome fp_xdp_take(struct packet *packet, struct xdp_md *context)
 	packet->length = context->data_end - context->data;
 	packet->segment = packet->carried = packet->length;
 	packet->ethernet = data;
+	packet->payload = packet->ethernet + 1;
+	packet->header = ETHERNET_HEADER;
 	if ((void *)(packet->ethernet + 1) > packet->end)
 		return REASON_MALFORMED;
+	packet->protocol = packet->ethernet->protocol;
 	return GO_ON;
 }
 
@@ -94,6 +97,56 @@ fp_inline void write_mac(u8 *to, u64 word)
 	*(u16 *)(to + 4) = (u16)(word >> 32);
 }
 
+#if FILTERS_VLANS
+enum { TAG_IN_FRAME = VLAN_TAG };
+#define fp_is_tagged_beside(packet) 0
+
+/* skb_vlan_untag(): looks behind the tag, which stays for now. */
+fp_inline int fp_untag(struct packet *packet)
+{
+	if (packet->protocol != network_order(PROTOCOL_VLAN))
+		return 1;
+	const struct tag *tag = packet->payload;
+	/* a frame that ends with its tag is lost in the kernel */
+	if ((void *)(tag + 1) + sizeof(u16) > packet->end)
+		return 0;
+	packet->tagged = 1;
+	packet->control = network_order(tag->control);
+	packet->protocol = tag->protocol;
+	packet->payload += VLAN_TAG;
+	packet->header += VLAN_TAG;
+	packet->segment -= VLAN_TAG;
+	packet->carried -= VLAN_TAG;
+	return 1;
+}
+
+/* Puts the tag into the frame, or takes it out: the frame begins elsewhere then. */
+fp_inline int fp_tag(struct xdp_md *context, struct packet *packet)
+{
+	u64 destination = mac_word(packet->ethernet->destination);
+	u64 source = mac_word(packet->ethernet->source);
+	s32 by = (packet->tagged - packet->leaves_tagged) * VLAN_TAG;
+	if (by && bpf_xdp_adjust_head(context, by))
+		return 0;
+	struct ethernet *ethernet = (void *)(long)context->data;
+	struct tag *tag = (void *)(ethernet + 1);
+	packet->end = (void *)(long)context->data_end;
+	if ((void *)(tag + 1) > packet->end)
+		return 0;
+	packet->ethernet = ethernet;
+	write_mac(ethernet->destination, destination);
+	write_mac(ethernet->source, source);
+	packet->payload = tag;
+	if (packet->leaves_tagged) {
+		ethernet->protocol = network_order(PROTOCOL_VLAN);
+		tag->control = network_order(((packet->control & ~VLAN_ID) | packet->vlan));
+		packet->payload = tag + 1;
+	}
+	packet->ipv4 = packet->payload;
+	return !packet->routed || (void *)(packet->ipv4 + 1) <= packet->end;
+}
+#endif
+
 /* Answers a question instead of counting; nobody asks on the wire. */
 fp_inline void fp_xdp_account(struct xdp_md *context, u32 verdict, outcome outcome, u32 egress)
 {
@@ -108,13 +161,19 @@ fp_inline void fp_xdp_account(struct xdp_md *context, u32 verdict, outcome outco
 	count(outcome, context->data_end - context->data);
 }
 
-fp_inline int fp_xdp_finish(struct xdp_md *context, const struct packet *packet, outcome outcome)
+fp_inline int fp_xdp_finish(struct xdp_md *context, struct packet *packet, outcome outcome)
 {
 	if (outcome != FORWARD) {
 		fp_xdp_account(context, 0, outcome, 0);
 		return XDP_PASS;
 	}
 	u32 egress = packet->egress_index;
+#if FILTERS_VLANS
+	if ((packet->tagged || packet->leaves_tagged) && !fp_tag(context, packet)) {
+		fp_xdp_account(context, 0, REASON_VLAN_TAG, 0);
+		return XDP_PASS;
+	}
+#endif
 	if (packet->routed) {
 		fp_parse_age(packet->ipv4);
 		write_mac(packet->ethernet->destination, packet->new_destination);

@@ -112,7 +112,7 @@ enum Adoption {
     let descriptor = bpf_prog_get_fd_by_id(program)
     guard descriptor >= 0 else { return false }
     var map = fpd_map()
-    guard let found = read(Handle(owning: descriptor)), 
+    guard let found = read(Handle(owning: descriptor)),
       [hook.entryName, hook.sharedEntryName].contains(text(of: found.name)),
       fpd_map_read(slot.raw, &map) == 0
     else { return false }

@@ -6,11 +6,13 @@ import Glibc
 package struct Compiler: Sendable {
   package let path: String
   package let timeLimit: Duration
-  static let flags = ["-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-c"]
+  static let flags = [
+    "-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-c",
+  ]
 
   /// The compiler `configured`, a path or a name to be looked up on PATH, else the first `clang` there;
   /// `nil` when there is none.
-  package init?(configured: String?, timeLimit: Duration = .seconds(20)) {
+  package init?(configured: String?, timeLimit: Duration = .seconds(60)) {
     let named = configured ?? "clang"
     guard let found = named.contains("/") ? named : Self.search(named) ?? configured else {
       return nil

@@ -14,17 +14,50 @@ import Glibc
 ///
 /// For a bit-field there is no member, its value is `(*(UNIT *)(pointer + OFFSET) >> SHIFT) & MASK` with
 /// `UNIT_S_M`, `SHIFT_S_M` and `MASK_S_M`. `KFUNC_F` is the BTF id of a function, `KSYM_V` the address of
-/// a symbol; 0 when this kernel does not tell, or has a member of `struct net` of that name in its place.
+/// a symbol; 0 when this kernel does not tell, has a member of `struct net` or of another symbol's
+/// structure in its place, or has none of the members that were declared of the symbol's structure.
 package struct KernelLayout: Sendable {
   package let text: String
   /// Differs when the text does.
   package let identity: String
+  /// Functions and types that reading the kernel's memory needs and this kernel does not have.
+  package let missing: [String]
+  /// Modules of which no structure is known: they are not loaded, or tell no types.
+  package let absentModules: [String]
 
   package init(_ declarations: LayoutDeclarations, _ source: some TypeSource) throws(DatapathError)
   {
+    let missing = Self.missing(declarations, source)
+    self.missing = missing
     var writer = LayoutWriter(source)
-    text = try writer.write(declarations)
+    do throws(DatapathError) { text = try writer.write(declarations) } catch {
+      // Without these no program would load: how the rest fits does not matter.
+      if missing.isEmpty { throw error }
+      text = ""
+    }
     identity = Digest(of: text.utf8).description
+    let modules = Dictionary(grouping: declarations.structures, by: \.module)
+    absentModules = modules.compactMap { module, structures in
+      guard let module else { return nil }
+      return structures.contains { source.structure($0.name, module: module) != nil } ? nil : module
+    }.sorted()
+  }
+
+  /// The type that memory is looked at as.
+  private static let window = "linux_mib"
+
+  private static func missing(
+    _ declarations: LayoutDeclarations, _ source: some TypeSource
+  ) -> [String] {
+    let functions = declarations.functions.filter { source.function($0) == nil }
+    let asked = declarations.structures.contains { $0.name == window }
+    let hasWindow = !asked || source.structure(window, module: nil) != nil
+    return functions + (hasWindow ? [] : ["struct \(window)"])
+  }
+
+  /// Whether a module's types have come since: it has been loaded.
+  package static func isThere(_ module: String) -> Bool {
+    access("/sys/kernel/btf/\(module)", F_OK) == 0
   }
 
   /// The layout for what `types`, the text of kernel/types.h, declares on the running kernel.

@@ -26,9 +26,9 @@ package final class KernelTypes: TypeSource {
     for module in Set(elsewhere.compactMap(\.module)).sorted() {
       search(module, for: elsewhere.filter { $0.module == module }.map(\.name))
     }
-    // What became a member of every namespace is not looked for as a global any more: to have the table
-    // of symbols written out takes longer than everything else here.
-    let global = declarations.symbols.filter { symbol in !isPerNamespace(symbol, declarations) }
+    // What became a member of something is not looked for as a global any more: to have the table of
+    // symbols written out takes longer than everything else here.
+    let global = declarations.symbols.filter { isNeeded($0, declarations) }
     if !global.isEmpty { symbols = Self.symbols(global) }
   }
 
@@ -67,12 +67,17 @@ package final class KernelTypes: TypeSource {
     return KernelField(bitOffset: Int(offset), bits: bits, size: Int(max(0, size)))
   }
 
-  private func isPerNamespace(_ symbol: String, _ declarations: LayoutDeclarations) -> Bool {
-    guard let namespace = structures["net"],
-      let declared = declarations.structures.first(where: { $0.name == "net" }),
-      let member = declared.members.first(where: { $0.name == symbol })
-    else { return false }
-    return field(member.path, of: namespace) != nil
+  /// A global structure is needed for the members that were declared, where it has them; anything else
+  /// unless it is a member of the namespace or of such a structure.
+  private func isNeeded(_ symbol: String, _ declarations: LayoutDeclarations) -> Bool {
+    let places = ["net"] + declarations.symbols
+    for declared in declarations.structures where places.contains(declared.name) {
+      guard let structure = structures[declared.name] else { continue }
+      let present = declared.members.filter { field($0.path, of: structure) != nil }.map(\.name)
+      if declared.name == symbol { return !present.isEmpty }
+      if present.contains(symbol) { return false }
+    }
+    return !declarations.structures.contains { $0.name == symbol }
   }
 
   private func add(_ name: String, _ id: UInt32, of types: OpaquePointer, module: String?) {

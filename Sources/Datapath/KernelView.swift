@@ -12,7 +12,8 @@ package final class KernelView {
   private let devicesProgram: Int32
 
   package init(_ source: ObjectSource) throws(DatapathError) {
-    let bytes = try source.object("live/view.bpf.c", with: ["live/view.h", "kernel/helpers.h", "kernel/numbers.h"])
+    let bytes = try source.object(
+      "live/view.bpf.c", with: ["live/view.h", "kernel/helpers.h", "kernel/numbers.h"])
     let loaded = try LoadedObject(bytes, name: "fpd_view")
     area = try loaded.globals(as: view_area.self)
     identityProgram = bpf_program__fd(try loaded.program("fpd_identity"))

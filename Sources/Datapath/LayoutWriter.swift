@@ -133,7 +133,9 @@ struct LayoutWriter<Source: TypeSource> {
     in structure: LayoutDeclarations.Structure, _ member: LayoutDeclarations.Member
   ) throws(DatapathError) {
     let width = field.bits ?? field.size * 8
-    if width != bits {
+    // Of a number that is whole in this kernel, a part is the lower one.
+    let isPart = field.bits == nil && bits < width
+    if width != bits, !isPart {
       throw DatapathError(
         "laying out struct \(structure.name)",
         "\(member.name) has \(bits) bits in kernel/types.h and \(width) in this kernel")

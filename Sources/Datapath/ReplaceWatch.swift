@@ -11,7 +11,8 @@ package final class ReplaceWatch {
 
   /// `namespace` is the inode number of the network namespace; 0 stands for all.
   package init(_ source: ObjectSource, namespace: UInt32) throws(DatapathError) {
-    let bytes = try source.object("live/setsockopt.bpf.c", with: ["kernel/helpers.h", "kernel/numbers.h"])
+    let bytes = try source.object(
+      "live/setsockopt.bpf.c", with: ["kernel/helpers.h", "kernel/numbers.h"])
     let loaded = try LoadedObject(bytes, name: "fpd_replace")
     let globals = try loaded.globals(as: UInt32.self)
     globals.pointee = namespace

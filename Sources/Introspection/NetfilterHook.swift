@@ -101,6 +101,8 @@ package struct DeviceView: Equatable, Sendable {
   /// The function that takes the device's packets before any protocol does, "" when none.
   package var receiveHandler = ""
   package var receiveHandlerAddress: UInt64 = 0
+  /// The device takes VLAN tags off frames before XDP sees them.
+  package var stripsTags = false
 
   package init(link: Int32) { self.link = link }
 

@@ -2,7 +2,7 @@
 import CSystem
 import Glibc
 
-/// One TCP connection between two namespaces, used to the full for some time.
+/// TCP connections between two namespaces, used to the full for some time.
 public struct LoadStream: Sendable {
   public let client: Namespace
   public let server: Namespace
@@ -37,21 +37,21 @@ public struct LoadStream: Sendable {
   /// Bytes that arrive when the client writes as much as it can.
   public func bulk(_ time: Duration) throws -> Amount {
     let size = 1 << 17
-    let ends = try run { socket in
+    let ends = try run { sockets in
       let bytes = [UInt8](repeating: 0x5a, count: size)
       let deadline = Instant.now + time
       while Instant.now < deadline {
-        guard send(socket, bytes, size, Self.noSignal) > 0 else {
+        guard send(sockets[0], bytes, size, Self.noSignal) > 0 else {
           throw LabError("sending on a stream", code: errno)
         }
       }
       return Amount(count: 0, duration: time)
-    } server: { socket in
+    } server: { sockets in
       var bytes = [UInt8](repeating: 0, count: size)
       var count = 0
       let start = Instant.now
       while true {
-        let got = recv(socket, &bytes, size, 0)
+        let got = recv(sockets[0], &bytes, size, 0)
         if got < 0 { throw LabError("receiving from a stream", code: errno) }
         if got == 0 { return Amount(count: count, duration: Instant.now - start) }
         count += got
@@ -60,50 +60,63 @@ public struct LoadStream: Sendable {
     return ends.server.with(busy: ends.busy)
   }
 
-  /// Transactions: a byte there and a byte back, one after the other.
-  public func requests(_ time: Duration) throws -> Amount {
-    let ends = try run { socket in
+  /// Transactions: a byte there and a byte back, one after the other on each of `sessions` connections.
+  public func requests(_ time: Duration, sessions: Int = 1) throws -> Amount {
+    let ends = try run(sessions) { sockets in
       var byte: UInt8 = 0x5a
       var count = 0
       let start = Instant.now
       while Instant.now < start + time {
-        guard send(socket, &byte, 1, Self.noSignal) == 1, recv(socket, &byte, 1, 0) == 1 else {
+        for socket in sockets where send(socket, &byte, 1, Self.noSignal) != 1 {
           throw LabError("a request of one byte", code: errno)
         }
-        count += 1
+        for socket in sockets where recv(socket, &byte, 1, 0) != 1 {
+          throw LabError("an answer of one byte", code: errno)
+        }
+        count += sockets.count
       }
       return Amount(count: count, duration: Instant.now - start)
-    } server: { socket in
+    } server: { sockets in
       var byte: UInt8 = 0
-      while recv(socket, &byte, 1, 0) == 1 {
-        guard send(socket, &byte, 1, Self.noSignal) == 1 else { break }
+      while true {
+        for socket in sockets {
+          guard recv(socket, &byte, 1, 0) == 1, send(socket, &byte, 1, Self.noSignal) == 1 else {
+            return Amount(count: 0, duration: .zero)
+          }
+        }
       }
-      return Amount(count: 0, duration: .zero)
     }
     return ends.client.with(busy: ends.busy)
   }
 
   private static let noSignal = Int32(MSG_NOSIGNAL)
 
-  /// A side's part in the exchange, on a connected socket that it does not close.
-  private typealias Part = @Sendable (Int32) throws -> Amount
+  /// A side's part in the exchange, on connected sockets that it does not close.
+  private typealias Part = @Sendable ([Int32]) throws -> Amount
 
   private func run(
-    client part: @escaping Part, server other: @escaping Part
+    _ sessions: Int = 1, client part: @escaping Part, server other: @escaping Part
   ) throws -> (client: Amount, server: Amount, busy: Duration) {
     let before = try softirqTime()
     let listener = Shared(try server.inside { try Self.listening() })
     let port = try Self.port(of: listener.raw)
     let serving = try LoadThread(in: server, cpu: serverCPU) {
-      let socket = Shared(accept(listener.raw, nil, nil))
-      if socket.raw < 0 { throw LabError("waiting for a connection", code: errno) }
-      try Self.prepare(socket.raw)
-      return try CPUClock.timed { try other(socket.raw) }
+      let sockets = try (0..<sessions).map { _ in
+        let socket = Shared(accept(listener.raw, nil, nil))
+        if socket.raw < 0 { throw LabError("waiting for a connection", code: errno) }
+        try Self.prepare(socket.raw)
+        return socket
+      }
+      return try withExtendedLifetime(sockets) {
+        try CPUClock.timed { try other(sockets.map(\.raw)) }
+      }
     }
     let address = address
     let asking = try LoadThread(in: client, cpu: clientCPU) {
-      let socket = Shared(try Self.connected(to: address, port))
-      return try CPUClock.timed { try part(socket.raw) }
+      let sockets = try (0..<sessions).map { _ in Shared(try Self.connected(to: address, port)) }
+      return try withExtendedLifetime(sockets) {
+        try CPUClock.timed { try part(sockets.map(\.raw)) }
+      }
     }
     let asked = Result { try asking.value() }
     let served = Result { try serving.value() }
@@ -166,7 +179,7 @@ public struct LoadStream: Sendable {
     let raw = try open()
     var limit = timeval(tv_sec: 5, tv_usec: 0)
     _ = setsockopt(raw, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-    guard withEndpoint(endpoint(0, 0), { bind(raw, $0, $1) }) == 0, listen(raw, 1) == 0 else {
+    guard withEndpoint(endpoint(0, 0), { bind(raw, $0, $1) }) == 0, listen(raw, 128) == 0 else {
       let code = errno
       close(raw)
       throw LabError("listening for a TCP connection", code: code)

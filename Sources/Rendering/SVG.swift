@@ -26,23 +26,10 @@ public func svg(_ graph: JSON) -> String {
     y += row.height + 16
   }
   y = legend(on: &canvas, y: y + 8, width: width)
-  return head(width, y + margin - 8, words) + canvas.out + "</svg>\n"
+  return canvas.document(width, y + margin - 8, title: "Processing graph, \(words)")
 }
 
 private let margin = 36
-
-private func head(_ width: Int, _ height: Int, _ words: String) -> String {
-  """
-  <svg xmlns="http://www.w3.org/2000/svg" width="\(width)" height="\(height)" \
-  viewBox="0 0 \(width) \(height)" role="img" \
-  font-family="Inter, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif">
-  <title>Processing graph, \(words)</title>
-  <defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" \
-  orient="auto-start-reverse"><path d="M0,0.5 L10,5 L0,9.5 z" fill="#64748b"/></marker></defs>
-  <rect width="\(width)" height="\(height)" fill="#f5f7fa"/>
-
-  """
-}
 
 /// What the marks mean; answers where it ends.
 private func legend(on canvas: inout Canvas, y: Int, width: Int) -> Int {

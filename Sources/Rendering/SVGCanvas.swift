@@ -73,6 +73,20 @@ struct Canvas {
     text(x + width / 2, y + 15, word, .badge, centred: true)
     return width
   }
+
+  /// All that was drawn, as a document.
+  func document(_ width: Int, _ height: Int, title: String) -> String {
+    """
+    <svg xmlns="http://www.w3.org/2000/svg" width="\(width)" height="\(height)" \
+    viewBox="0 0 \(width) \(height)" role="img" \
+    font-family="Inter, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif">
+    <title>\(escaped(title))</title>
+    <defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" \
+    orient="auto-start-reverse"><path d="M0,0.5 L10,5 L0,9.5 z" fill="#64748b"/></marker></defs>
+    <rect width="\(width)" height="\(height)" fill="#f5f7fa"/>
+
+    """ + out + "</svg>\n"
+  }
 }
 
 /// XML text; what XML cannot hold at all was replaced when the graph was read.

@@ -15,50 +15,64 @@ package struct FastPath: Sendable {
 
   package static let templateName = "fastpath.c.tmpl"
 
-  /// The program for an interface; `nil` when it would only hand packets on.
+  /// The program for an interface; `nil` when it would only hand packets on. `cache` keeps the texts of
+  /// shapes that many interfaces have.
+  package func program(
+    for interface: InterfaceGraph, hooks: HarmlessHooks, cache: inout [String: String]
+  ) throws(TemplateError) -> FastPathProgram? {
+    guard interface.hook != .none, !interface.fast.isEmpty else { return nil }
+    let isXDP = interface.hook != .tc
+    let shape = shape(interface, hooks)
+    let filtersVLANs = shape["filters_vlans"] == true
+    return FastPathProgram(
+      source: try text(shape, isXDP, &cache),
+      general: filtersVLANs ? nil : try text(Self.generalShape(isXDP), isXDP, &cache),
+      config: Self.config(interface, hooks))
+  }
+
   package func program(
     for interface: InterfaceGraph, hooks: HarmlessHooks
   ) throws(TemplateError) -> FastPathProgram? {
-    guard interface.hook != .none, !interface.fast.isEmpty else { return nil }
-    return FastPathProgram(
-      source: try template.render(with: variables(interface, hooks)),
-      general: try general(for: interface), config: Self.config(interface, hooks))
+    var cache: [String: String] = [:]
+    return try program(for: interface, hooks: hooks, cache: &cache)
   }
 
-  /// The one program that would do on every interface with this hook: it is at hand while the one that
-  /// was made for an interface is being compiled. `nil` where it does not do.
-  package func general(for interface: InterfaceGraph) throws(TemplateError) -> String? {
-    try template.render(with: common(isXDP: interface.hook != .tc, general: true))
-  }
-
-  /// What the general programs are, for having them compiled before they are needed.
-  package func generals() throws(TemplateError) -> [String] {
-    var sources: [String] = []
-    for isXDP in [true, false] {
-      sources.append(try template.render(with: common(isXDP: isXDP, general: true)))
-    }
-    return sources
-  }
-
-  private func common(isXDP: Bool, general: Bool) -> JSON {
-    var variables = JSON.Object()
-    variables.append("general", .bool(general))
+  private func text(
+    _ shape: JSON.Object, _ isXDP: Bool, _ cache: inout [String: String]
+  ) throws(TemplateError) -> String {
+    let key = "\(isXDP) \(JSON.object(shape))"
+    if let known = cache[key] { return known }
+    var variables = shape
     variables.append("layout", .string(layout))
     variables.append("reasons", .array(Self.reasons))
     variables.append("hook", .string(isXDP ? "xdp" : "tc"))
     variables.append("context", .string(isXDP ? "struct xdp_md" : "struct __sk_buff"))
-    if general {
-      variables.append("modules", ["bridge", "router"])
-      variables.append("bridge", [:])
-      variables.append("router", [:])
-      variables.append("routes_into_bridges", .bool(isXDP))
-    }
-    return .object(variables)
+    let text = try template.render(with: .object(variables))
+    cache[key] = text
+    return text
   }
 
-  private func variables(_ interface: InterfaceGraph, _ hooks: HarmlessHooks) -> JSON {
+  /// The programs that would do on every interface with a hook: they are at hand while the one that was
+  /// made for an interface is being compiled.
+  package func generals() throws(TemplateError) -> [String] {
+    var cache: [String: String] = [:]
+    var sources: [String] = []
+    for isXDP in [true, false] {
+      sources.append(try text(Self.generalShape(isXDP), isXDP, &cache))
+    }
+    return sources
+  }
+
+  private static func generalShape(_ isXDP: Bool) -> JSON.Object {
+    JSON.Object([
+      ("general", true), ("modules", ["bridge", "router"]), ("bridge", [:]), ("router", [:]),
+      ("routes_into_bridges", .bool(isXDP)),
+    ])
+  }
+
+  private func shape(_ interface: InterfaceGraph, _ hooks: HarmlessHooks) -> JSON.Object {
     let isXDP = interface.hook != .tc
-    var variables = common(isXDP: isXDP, general: false).object ?? JSON.Object()
+    var variables = JSON.Object([("general", false)])
     variables.append("veth", .bool(interface.device.isVeth))
     let modules = interface.nodes.filter { interface.fast.contains($0.module) }
     var names: [String] = []
@@ -72,7 +86,7 @@ package struct FastPath: Sendable {
       ])
     variables.append("calls_iptables", .bool(hooks.bridge.contains { !$0.isEmpty }))
     if let bridge = modules.first(where: { $0.module == .bridge }), bridge.conf["bridge"] != nil {
-      variables.append("bridge", .object(bridge.conf))
+      variables.append("bridge", [:])
     }
     var intoBridges = false
     if let router = modules.first(where: { $0.module == .router }) {
@@ -81,7 +95,9 @@ package struct FastPath: Sendable {
       intoBridges = isXDP && interface.device.bridgesExist
     }
     variables.append("routes_into_bridges", .bool(intoBridges))
-    return .object(variables)
+    let bridges = intoBridges || modules.contains { $0.module == .bridge }
+    variables.append("filters_vlans", .bool(bridges && interface.device.meetsVLANs))
+    return variables
   }
 
   private static let reasons: [JSON] = Reason.counted.compactMap { reason in

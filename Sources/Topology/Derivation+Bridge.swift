@@ -31,7 +31,10 @@ extension Derivation {
     let free =
       !slowPath[judged...].contains { all.contains($0.reason) } && firewall.hooksKnown
       && !(firewall.bridgeNetfilter && !firewall.letsRoutedPass)
-    if port != nil, free, !settings.vlanFiltering { fast.insert(.bridge) }
+    if port != nil, free {
+      fast.insert(.bridge)
+      if settings.vlanFiltering { meetsVLANs = true }
+    }
   }
 
   private func describe(_ port: BridgePort, _ conf: inout JSON.Object) {
@@ -98,4 +101,11 @@ extension BridgePort.State {
 
 extension PortVLAN {
   var range: String { first == last ? "\(first)" : "\(first)-\(last)" }
+}
+
+extension Link {
+  /// Whether it is a bridge that sorts frames by VLAN.
+  var filtersVLANs: Bool {
+    if case .bridge(let settings) = kind { settings.vlanFiltering } else { false }
+  }
 }

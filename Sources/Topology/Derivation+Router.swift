@@ -68,6 +68,7 @@ extension Derivation {
   private mutating func addBridgesBehind(_ device: Link) {
     let bridges = surroundings.routedBridges(except: device.index)
     guard !bridges.isEmpty else { return }
+    if bridges.contains(where: \.filtersVLANs) { meetsVLANs = true }
     if nodes.contains(where: { $0.module == .bridge }) {
       // The module is there already: the router leads back to it.
       if let last = nodes.indices.last { nodes[last].next = .bridge }

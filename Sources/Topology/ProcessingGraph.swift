@@ -49,6 +49,8 @@ package struct DeviceTraits: Equatable, Sendable {
   package var bridgesExist = false
   /// The function that takes its frames before any protocol does: the bridge's.
   package var receiveHandler: UInt64 = 0
+  /// A bridge that packets may enter filters by VLAN.
+  package var meetsVLANs = false
 }
 
 /// The functions on netfilter's hooks, point by point as the kernel numbers them, when they are all known

@@ -81,6 +81,8 @@ package enum Reason: String, CaseIterable, Sendable {
   case samePort = "same-port"
   case isolatedPort = "isolated-port"
   case vlanNotAllowed = "vlan-not-allowed"
+  case vlanStatistics = "vlan-statistics"
+  case qinq
 
   // What keeps fpd from attaching.
   case cannotReadLive = "cannot-read-live"
@@ -162,6 +164,8 @@ package enum Reason: String, CaseIterable, Sendable {
     case .samePort: "the destination is where the frame came from"
     case .isolatedPort: "both ports are isolated"
     case .vlanNotAllowed: "the frame's VLAN is not one that both ports take"
+    case .vlanStatistics: "the bridge counts packets for each VLAN (vlan_stats_enabled)"
+    case .qinq: "the frame has a second VLAN tag, or one that is not the bridge's"
     case .cannotReadLive: "this kernel does not let programs read its tables"
     case .noNativeXDP: "the driver has no XDP of its own"
     case .loadFailed: "a program could not be made or loaded; fpctl status tells why"
@@ -174,15 +178,16 @@ extension Reason {
   /// Those a program tells for a packet, in the order of its counters, which begin with the packets
   /// forwarded and dropped.
   package static let counted: [Reason] = [
-    .packetTap, .receiveHandler, .netfilterIngress, .foreignIngress, .multicast, .otherProtocol, .ipv6,
-    .otherHost, .vlanTag, .vlanOffload, .checksumOffload, .malformed, .ipChecksum, .ipOptions, .padding,
-    .martianSource, .martianDestination, .ownSource, .reversePath, .localDelivery, .forwardingOff,
-    .noRoute, .routeType, .routeRealms, .policyRules, .multipath, .nextHop, .nextHopException,
-    .encapsulatedRoutes, .ipsec, .netfilterHook, .ttlExpired, .redirectNeeded, .mtuExceeded, .neighbour,
-    .egressDown, .egressDevice, .egressCannotRedirect, .egressQdisc, .foreignEgress, .netfilterEgress,
-    .invalidSourceMAC, .portNotForwarding, .portFlag, .spanningTreeGroups, .bridgeFilter,
-    .bridgeNetfilter, .sourceUnknown, .sourceMoved, .ageingRefresh, .destinationUnknown, .samePort,
-    .isolatedPort, .vlanNotAllowed, .changed,
+    .packetTap, .receiveHandler, .netfilterIngress, .foreignIngress, .multicast, .otherProtocol,
+    .ipv6, .otherHost, .vlanTag, .vlanOffload, .checksumOffload, .malformed, .ipChecksum,
+    .ipOptions, .padding, .martianSource, .martianDestination, .ownSource, .reversePath,
+    .localDelivery, .forwardingOff, .noRoute, .routeType, .routeRealms, .policyRules, .multipath,
+    .nextHop, .nextHopException, .encapsulatedRoutes, .ipsec, .netfilterHook, .ttlExpired,
+    .redirectNeeded, .mtuExceeded, .neighbour, .egressDown, .egressDevice, .egressCannotRedirect,
+    .egressQdisc, .foreignEgress, .netfilterEgress, .invalidSourceMAC, .portNotForwarding,
+    .portFlag, .spanningTreeGroups, .bridgeFilter, .bridgeNetfilter, .sourceUnknown, .sourceMoved,
+    .ageingRefresh, .destinationUnknown, .samePort, .isolatedPort, .vlanNotAllowed, .changed,
+    .vlanProtocol, .vlanStatistics, .qinq,
   ]
 
   /// The first counter of a reason.
@@ -207,12 +212,12 @@ extension Reason {
     case .packetTap, .receiveHandler, .netfilterIngress, .foreignIngress, .vlanOffload,
       .checksumOffload:
       "ingress"
-    case .multicast, .otherProtocol, .ipv6, .otherHost, .vlanTag, .malformed, .ipChecksum, .ipOptions,
-      .padding:
+    case .multicast, .otherProtocol, .ipv6, .otherHost, .vlanTag, .malformed, .ipChecksum,
+      .ipOptions, .padding:
       "parse"
     case .invalidSourceMAC, .portNotForwarding, .portFlag, .spanningTreeGroups, .bridgeFilter,
-      .bridgeNetfilter, .sourceUnknown, .sourceMoved, .ageingRefresh, .destinationUnknown, .samePort,
-      .isolatedPort, .vlanNotAllowed:
+      .bridgeNetfilter, .sourceUnknown, .sourceMoved, .ageingRefresh, .destinationUnknown,
+      .samePort, .isolatedPort, .vlanNotAllowed, .vlanProtocol, .vlanStatistics, .qinq:
       "bridge"
     case .egressDown, .egressDevice, .egressCannotRedirect, .egressQdisc, .foreignEgress,
       .netfilterEgress:

@@ -13,6 +13,8 @@ struct Surroundings {
   private let views: [Int32: DeviceView]
   private let routedBridges: [Link]
   let bridgesExist: Bool
+  /// Containers or virtual machines may send and receive here.
+  let hasLocalSenders: Bool
   /// Policy rules that are not those every namespace starts with, or are missing of these.
   let customRules: Int
 
@@ -30,6 +32,11 @@ struct Surroundings {
     views = Dictionary(
       (state.deviceViews ?? []).map { ($0.link, $0) }, uniquingKeysWith: { $1 })
     bridgesExist = state.links.contains { if case .bridge = $0.kind { true } else { false } }
+    hasLocalSenders = state.links.contains { link in
+      guard link.up else { return false }
+      if case .tun(let tap, _) = link.kind { return tap }
+      return link.kind == .veth
+    }
     let addressed = addressed
     routedBridges = state.links.filter { link in
       guard case .bridge = link.kind else { return false }
@@ -157,8 +164,9 @@ struct Firewall {
       if !strangers.contains(owner.text) { strangers.append(owner.text) }
     case (.bridge, .bridgeNetfilter): bridgeNetfilter = true
     case (.bridge, let owner):
-      if case .nftables = owner { break }  // judged by its rules
-      if !bridgeFilters.contains(owner.text) { bridgeFilters.append(owner.text) }
+      // Also where its chain has no rules: one that is added changes nothing on the hook.
+      let text = if case .nftables(let table, _) = owner { "nftables \(table)" } else { owner.text }
+      if !bridgeFilters.contains(text) { bridgeFilters.append(text) }
     case (.ipv6, _), (.arp, _): break
     }
   }

@@ -27,6 +27,7 @@ struct Derivation {
   var slowPath: [SlowPath] = []
   /// Modules that can finish packets here.
   var fast: Set<Module> = []
+  var meetsVLANs = false
 
   init(_ link: Link, in surroundings: Surroundings) {
     self.link = link
@@ -38,6 +39,7 @@ struct Derivation {
     judgeAttachments()
     addNodes()
     judgeEgress()
+    judgeTags(preference)
     if preference == .off { stop(.hookOff) }
     // Modules were added in the order packets meet them.
     for index in nodes.indices.dropLast() { nodes[index].next = nodes[index + 1].module }
@@ -48,6 +50,7 @@ struct Derivation {
     graph.fast = fast
     graph.device.isVeth = link.kind == .veth
     graph.device.bridgesExist = surroundings.bridgesExist
+    graph.device.meetsVLANs = meetsVLANs
     graph.device.receiveHandler = surroundings.view(link).receiveHandlerAddress
     return graph
   }
@@ -67,16 +70,32 @@ struct Derivation {
     case .xdp: .xdp
     case .genericXDP: .genericXDP
     case .tc: .tc
-    case .auto, .off: automaticHook
+    case .auto: automaticHook
+    case .off: .none
     }
   }
 
-  /// XDP where frames come from a wire; TC where they come from a container or a virtual machine, whose
-  /// large segments XDP would have to cut up.
+  /// XDP where frames come from a wire and go to one; TC where they come from a container or a virtual
+  /// machine, whose large segments XDP would have to cut up, or go there: few of these devices take
+  /// frames from XDP.
   private var automaticHook: Hook {
     switch link.kind {
-    case .plain, .dummy: .xdp
+    case .plain where surroundings.view(link).stripsTags: .tc
+    case .plain, .dummy: surroundings.hasLocalSenders ? .tc : .xdp
     default: .tc
+    }
+  }
+
+  /// A frame without its tag looks like one that never had any.
+  private mutating func judgeTags(_ preference: HookPreference) {
+    if [.xdp, .genericXDP].contains(preference), link.kind == .plain,
+      surroundings.view(link).stripsTags
+    {
+      stop(.vlanOffload, "ethtool -K \(link.name) rxvlan off")
+    }
+    // In its driver a veth tells a tag that lies beside the frame; behind it nothing does.
+    if preference == .genericXDP, link.kind == .veth {
+      stop(.vlanOffload, "frames of a veth keep their tags beside them; hook: xdp or tc")
     }
   }
 

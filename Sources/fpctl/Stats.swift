@@ -5,8 +5,8 @@ enum Stats: Subcommand {
   static let name = "stats"
   static let summary = "packets forwarded, dropped, and handed to the kernel and why"
   static let story = """
-    Counts what the fast path did on each interface, or on one, since its program was
-    attached.
+    Counts what the fast path did on each interface, or on one, since fpd first attached
+    to it.
     """
   static let operands = [Operand.interface]
 

@@ -41,14 +41,18 @@ extension Daemon {
     let frames = try PacketDescription(request, arrivingAt: hardwareAddress(of: interface)).frames
     var answers: [JSON] = []
     for frame in frames { answers.append(try why(frame, on: interface)) }
-    guard let first = answers.first else { throw Refusal(.usage, "there are no packets to ask for") }
+    guard let first = answers.first else {
+      throw Refusal(.usage, "there are no packets to ask for")
+    }
     return answers.count == 1 ? first : ["packets": .array(answers)]
   }
 
   private func hardwareAddress(of interface: InterfaceGraph) -> [UInt8] {
     let link = tracker.state.links.first { $0.index == interface.index }
     // What a bridge routes is addressed to the bridge.
-    let upper = tracker.state.links.first { $0.index == link?.master && link?.slaveKind == "bridge" }
+    let upper = tracker.state.links.first {
+      $0.index == link?.master && link?.slaveKind == "bridge"
+    }
     return upper?.address ?? link?.address ?? []
   }
 

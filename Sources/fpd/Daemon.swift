@@ -16,6 +16,8 @@ final class Daemon {
   let tracker: Tracker
   /// `nil` where nothing can be accelerated: see the handicaps.
   let pilot: Pilot?
+  /// Why there is none.
+  private let pilotObstacle: Reason
   private var samples: Samples
 
   private let loop: EventLoop
@@ -75,11 +77,15 @@ final class Daemon {
         objects: source, share: Self.share, state: configuration.stateDirectory.value, log: log,
         watch: { descriptor, handler in try? loop.watch(descriptor, handler) },
         unwatch: { loop.unwatch($0) }, later: { loop.later($0) })
+      pilotObstacle = .loadFailed
     } catch {
       pilot = nil
+      pilotObstacle = error is CannotReadLive ? .cannotReadLive : .loadFailed
       log.warning("nothing is accelerated: \(error)")
       handicaps.append(
-        .init(part: "data-path", detail: Self.firstLine(String(describing: error))))
+        .init(
+          part: error is CannotReadLive ? Reason.cannotReadLive.rawValue : "data-path",
+          detail: Self.firstLine(String(describing: error))))
     }
     samples = Samples()
     tracker = try Tracker(loop: loop, log: log, live: live, handicaps: handicaps) {
@@ -95,7 +101,13 @@ final class Daemon {
     tracker.onSettled = { [unowned self] in settle() }
     if let pilot {
       tracker.withoutOurs = { [unowned pilot] in pilot.withoutOurs($0) }
-      pilot.onChange = { [unowned self] in settle() }
+      pilot.onChange = { [unowned self] in
+        pilot.chooseAgain(tracker.graph)
+        settle()
+      }
+      pilot.mayChoose = { [unowned self] in
+        HookPreference(configuration.hook(for: $0).value) == .auto
+      }
     }
     try loop.watch(signals) { [unowned self] in heedSignal() }
     try loop.watch(server.descriptor) { [unowned self] in
@@ -270,10 +282,15 @@ final class Daemon {
       StatusReport.Problem(what: $0.part, detail: $0.detail)
     }
     for interface in tracker.graph.interfaces {
-      guard case .failed(.loadFailed, let words)? = pilot?.standing(of: interface.index) else {
+      guard case .failed(let reason, let words)? = pilot?.standing(of: interface.index) else {
         continue
       }
-      all.append(StatusReport.Problem(what: "data-path", detail: words))
+      switch reason {
+      case .loadFailed: all.append(StatusReport.Problem(what: "data-path", detail: words))
+      case .cannotReadLive:
+        all.append(StatusReport.Problem(what: reason.rawValue, detail: words))
+      default: break
+      }
     }
     if let reloadProblem {
       all.append(StatusReport.Problem(what: "configuration", detail: reloadProblem))
@@ -306,7 +323,7 @@ final class Daemon {
       status.fastShare = samples.share(of: interface.index)
     case .failed(let reason, _)?: status.reason = reason.rawValue
     case .pending?: status.reason = Reason.changed.rawValue
-    case Optional.none: status.reason = Reason.cannotReadLive.rawValue
+    case Optional.none: status.reason = status.reason ?? pilotObstacle.rawValue
     case .some(.none): break
     }
     return status

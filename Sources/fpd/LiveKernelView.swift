@@ -48,6 +48,7 @@ final class LiveKernelView: LiveView {
       view.netfilterEgress = device.record.nf_egress
       view.taps = device.record.taps &+ everywhere
       view.receiveHandler = device.receiveHandler
+      view.stripsTags = device.record.strips_tags != 0
       view.receiveHandlerAddress = device.record.rx_handler_address
       return view
     }

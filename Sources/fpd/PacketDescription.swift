@@ -13,7 +13,8 @@ struct PacketDescription {
   init(_ request: Request, arrivingAt address: [UInt8]) throws(Refusal) {
     if let captured = request.arguments["frames"]?.array {
       guard captured.count <= Self.framesMax else {
-        throw Refusal(.usage, "\(captured.count) packets are too many, \(Self.framesMax) are the most")
+        throw Refusal(
+          .usage, "\(captured.count) packets are too many, \(Self.framesMax) are the most")
       }
       var frames: [[UInt8]] = []
       for text in captured { frames.append(try Self.bytes(text.string ?? "")) }

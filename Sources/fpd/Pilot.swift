@@ -7,15 +7,26 @@ import Topology
 
 /// Turns each new graph into programs and has them run; tells what runs where, and why not.
 final class Pilot {
-  private let fastPath: FastPath
+  private var fastPath: FastPath
+  private var layout: KernelLayout
+  private let types: String
+  private let template: String
+  /// Modules that were looked for when they had been loaded.
+  private var consulted: Set<String> = []
   private let deployment: Deployment
   private let log: Log
   /// Graphs that no program could be rendered for.
-  private var faults: [Int32: String] = [:]
+  private var faults: [Int32: Fault] = [:]
   private var marks: [OwnMark] = []
   /// What attachments have counted that are gone, by interface.
   private var retired: [Int32: [Counter]] = [:]
   private var isPrepared = false
+  private var texts: [String: String] = [:]
+
+  /// Interfaces whose drivers have turned out to have no XDP.
+  private var withoutXDP: Set<Int32> = []
+  /// Whether the hook on an interface is left to fpd.
+  var mayChoose: (String) -> Bool = { _ in true }
 
   /// Something of what runs is different now.
   var onChange: () -> Void = {}
@@ -26,9 +37,10 @@ final class Pilot {
     later: @escaping (@escaping () -> Void) -> Void
   ) throws {
     self.log = log
-    let types = try Self.read("\(share)/fpm/kernel/types.h")
-    let layout = try KernelLayout(types: types)
-    let template = try Self.read("\(share)/templates/\(FastPath.templateName)")
+    types = try Self.read("\(share)/fpm/kernel/types.h")
+    layout = try KernelLayout(types: types)
+    if !layout.missing.isEmpty { throw CannotReadLive(missing: layout.missing) }
+    template = try Self.read("\(share)/templates/\(FastPath.templateName)")
     fastPath = try FastPath(template, layout: layout.text)
     let entry = try EntryObject(objects)
     let pins: Pins?
@@ -62,11 +74,25 @@ final class Pilot {
     faults = [:]
     let present = Set(graph.interfaces.map(\.index))
     retired = retired.filter { present.contains($0.key) }
+    learnTypes()
+    if texts.count > 64 { texts = [:] }
     var plans: [InterfacePlan] = []
     for interface in graph.interfaces {
+      var interface = interface
+      if interface.hook == .xdp, withoutXDP.contains(interface.index), mayChoose(interface.name) {
+        interface.hook = .tc
+      }
       guard let hook = Datapath.Hook(interface.hook) else { continue }
+      if interface.fast.contains(.bridge), layout.absentModules.contains("bridge") {
+        faults[interface.index] = Fault(
+          reason: .cannotReadLive, words: "the kernel's module bridge does not tell its types")
+        continue
+      }
       do {
-        guard let program = try fastPath.program(for: interface, hooks: graph.hooks) else {
+        guard
+          let program = try fastPath.program(
+            for: interface, hooks: graph.hooks, cache: &texts)
+        else {
           continue
         }
         plans.append(
@@ -74,7 +100,7 @@ final class Pilot {
             interface: interface.index, name: interface.name, hook: hook, source: program.source,
             general: program.general, config: program.config))
       } catch {
-        faults[interface.index] = String(describing: error)
+        faults[interface.index] = Fault(reason: .loadFailed, words: String(describing: error))
       }
     }
     deployment.apply(plans)
@@ -84,7 +110,43 @@ final class Pilot {
     }
   }
 
+  /// Where the driver has no XDP and nobody asked for it by name, TC it is.
+  func chooseAgain(_ graph: ProcessingGraph) {
+    let lacking = graph.interfaces.filter { interface in
+      guard interface.hook == .xdp, !withoutXDP.contains(interface.index),
+        case .failed(.noNativeXDP, _) = standing(of: interface.index)
+      else { return false }
+      return mayChoose(interface.name)
+    }
+    guard !lacking.isEmpty else { return }
+    withoutXDP.formUnion(lacking.map(\.index))
+    follow(graph)
+  }
+
+  /// A module that has been loaded since brings the types of what it keeps.
+  private func learnTypes() {
+    let come = layout.absentModules.filter {
+      !consulted.contains($0) && KernelLayout.isThere($0)
+    }
+    guard !come.isEmpty else { return }
+    consulted.formUnion(come)
+    do {
+      let known = try KernelLayout(types: types)
+      fastPath = try FastPath(template, layout: known.text)
+      layout = known
+      texts = [:]
+      log.notice("learnt the types of \(come.joined(separator: ", "))")
+    } catch {
+      log.warning("the types of \(come.joined(separator: ", ")) stay unknown: \(error)")
+    }
+  }
+
   func removeAll() { deployment.removeAll() }
+
+  private struct Fault {
+    let reason: Reason
+    let words: String
+  }
 
   // MARK: - What runs
 
@@ -97,7 +159,7 @@ final class Pilot {
   }
 
   func standing(of interface: Int32) -> Standing {
-    if let fault = faults[interface] { return .failed(.loadFailed, fault) }
+    if let fault = faults[interface] { return .failed(fault.reason, fault.words) }
     switch deployment.state(of: interface) {
     case .live?:
       guard let attachment = deployment.attachment(on: interface) else { return .pending }
@@ -144,6 +206,16 @@ final class Pilot {
     }
     state.deviceViews = views.filter { !$0.isBare }
     return state
+  }
+}
+
+/// Programs could not look at this kernel's tables.
+struct CannotReadLive: Error, CustomStringConvertible {
+  let missing: [String]
+
+  var description: String {
+    "\(Reason.cannotReadLive.meaning): it has no \(missing.joined(separator: ", ")) (Linux 6.2 and "
+      + "later have); all packets stay with the kernel"
   }
 }
 

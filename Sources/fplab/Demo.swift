@@ -2,138 +2,169 @@
 import Glibc
 import Lab
 import OrderedJSON
+import Rendering
 
-/// `fplab demo`: plain commands in a router, and the graph fpd makes of each.
-struct Demo {
-  /// A command typed in the router, and the interface whose graph tells most about it.
-  private struct Step {
-    let about: String
-    let command: String
-    let look: String
-    var quietly: [String] = []
-    /// A sysctl without which the step makes no sense.
-    var provided: String?
-  }
+/// `fplab demo`: two hosts and a router that is configured with plain commands; how much faster it is with
+/// fpd, what stays with the kernel, and what a killed fpd leaves behind: nothing that anybody notices.
+final class Demo {
+  static let graphPicture = "fpd-demo-graph.svg"
+  static let speedPicture = "fpd-demo-speed.svg"
+  /// veth stands for a wire here, so that XDP is what is shown; `auto` would take TC.
+  static let configuration = "defaults: {hook: xdp}\n"
 
-  private static let steps = [
-    Step(
-      about: "The machine becomes a router", command: "sysctl -q -w net.ipv4.ip_forward=1",
-      look: "p1"),
-    Step(
-      about: "An address, and with it a route", command: "ip addr add 10.0.1.1/24 dev p1",
-      look: "p1"),
-    Step(
-      about: "Spoofed sources are refused", command: "sysctl -q -w net.ipv4.conf.all.rp_filter=1",
-      look: "p1"),
-    Step(about: "A bridge, the old way", command: "brctl addbr br0", look: "br0"),
-    Step(
-      about: "Bridged packets need not pass iptables",
-      command: "sysctl -q -w net.bridge.bridge-nf-call-iptables=0"
-        + " net.bridge.bridge-nf-call-ip6tables=0 net.bridge.bridge-nf-call-arptables=0",
-      look: "br0", provided: "net.bridge.bridge-nf-call-iptables"),
-    Step(about: "A port joins it", command: "brctl addif br0 p3", look: "p3"),
-    Step(
-      about: "Another joins, the new way", command: "ip link set p4 master br0", look: "p4",
-      quietly: ["ip link set br0 up"]),
-    Step(about: "Spanning tree goes on", command: "brctl stp br0 on", look: "p3"),
-    Step(
-      about: "The bridge is routed, too", command: "ip addr add 10.0.3.1/24 dev br0", look: "p3"),
-    Step(
-      about: "A rule with iptables (nft)",
-      command: "iptables -A FORWARD -s 10.0.9.0/24 -j DROP", look: "p1"),
-    Step(
-      about: "A rule with iptables-legacy",
-      command: "iptables-legacy -A FORWARD -p tcp --dport 23 -j DROP", look: "p1"),
-    Step(
-      about: "A set of addresses, and a rule that uses it",
-      command: "iptables-legacy -A FORWARD -m set --match-set blocked src -j DROP", look: "p1",
-      quietly: ["ipset create blocked hash:ip", "ipset add blocked 10.0.1.66"]),
-    Step(
-      about: "Traffic is shaped on the way out",
-      command: "tc qdisc add dev p2 root tbf rate 50mbit burst 64kb latency 50ms", look: "p2"),
-    Step(
-      about: "A port is closed to forwarding",
-      command: "sysctl -q -w net.ipv4.conf.p2.forwarding=0", look: "p2"),
-    Step(about: "A port leaves the bridge", command: "ip link set p4 nomaster", look: "p4"),
-  ]
-
-  let bed: Testbed
+  let bed = Testbed()
+  let hostA: Namespace
+  let hostB: Namespace
   let router: Namespace
-  let fpd: Fpd
+  var fpd: Fpd
+  var reaction: Reaction
+  /// What did not work, told at the end.
+  var failures: [String] = []
+  var speeds: [Comparison] = []
+  private var steps = 0
 
   static func run() throws {
     let began = Instant.now
     let demo = try Demo()
-    try demo.walk()
+    try demo.becomeRouter()
+    try demo.compareRouting()
+    try demo.explain()
+    try demo.leaveToTheKernel()
+    try demo.becomeBridge()
+    try demo.killTheDaemon()
+    try demo.addRules()
     try demo.finish(began)
   }
 
   private init() throws {
-    bed = Testbed()
+    _ = Machine.line  // before this demo is what keeps the machine busy
+    hostA = try bed.add("host-a")
     router = try bed.add("router")
-    for number in 1...4 {
-      let host = try bed.add("h\(number)")
-      try bed.cable(.init(host, "eth0", "10.0.\(number).2/24"), .init(router, "p\(number)"))
-    }
-    fpd = try Fpd(in: router, logLevel: "info")
+    hostB = try bed.add("host-b")
+    fpd = try Fpd(in: router, configuration: Self.configuration, logLevel: "info")
+    reaction = try Reaction(fpd)
+    try cable(hostA, "10.0.1.2/24", 1)
+    try cable(hostB, "10.0.2.2/24", 2)
+    try hostA.run("ip route add default via 10.0.1.1")
+    try hostB.run("ip route add default via 10.0.2.1")
+    Terminal.line(Terminal.bold("host-a eth0 ─── p1 router p2 ─── eth0 host-b"))
+    Terminal.line(
+      "Three network namespaces. fpd runs in the router's; what is typed below is typed there, and")
+    Terminal.line("nothing of it is told to fpd.")
   }
 
-  private func walk() throws {
-    Terminal.line(Terminal.bold("A router with four ports, p1 to p4, a host on each."))
+  /// A host's eth0 to port `number` of the router.
+  func cable(_ host: Namespace, _ address: String, _ number: Int) throws {
+    try bed.cable(.init(host, "eth0", address), .init(router, "p\(number)"))
+    // A veth takes frames from XDP only where the other end has NAPI; network cards always have.
+    try host.run("ethtool -K eth0 gro on")
+    try router.run("ethtool -K p\(number) gro on")
+  }
+
+  // MARK: - Telling
+
+  func title(_ text: String, look: String? = nil) {
+    steps += 1
+    Terminal.line()
     Terminal.line(
-      "fpd runs in its namespace; everything below is typed there, nothing is told to fpd.")
-    let reaction = try Reaction(fpd)
-    let steps = try Self.steps.filter { step in
-      try step.provided.map { try router.attempt(["sysctl", $0]).succeeded } ?? true
-    }
-    for (number, step) in steps.enumerated() {
-      Terminal.line()
-      Terminal.line(
-        Terminal.bold("\(number + 1). \(step.about)") + Terminal.faint("  (\(step.look) below)"))
-      for command in step.quietly {
-        Terminal.line("   \(Terminal.green("#")) \(command)")
-        try router.run(command)
-      }
-      // The change in question is the last one: what the others did must be in the graph by then.
-      if !step.quietly.isEmpty { try fpd.wait() }
-      Terminal.line("   \(Terminal.green("#")) \(step.command)")
-      let time = try reaction.time(
-        { try router.attempt(Command.split(step.command)) }, on: step.look, within: .seconds(1))
-      Terminal.line("   " + Terminal.faint(Self.tell(time)))
-      try show(["graph", step.look])
-    }
+      Terminal.bold("\(steps). \(text)") + Terminal.faint(look.map { "  (\($0) below)" } ?? ""))
+  }
+
+  func say(_ text: String) { Terminal.line("   " + text) }
+
+  func check(_ holds: Bool, _ complaint: String) {
+    if holds { return }
+    failures.append(complaint)
+    say(Terminal.red("✗ \(complaint)"))
+  }
+
+  // MARK: - Typing
+
+  /// Shows a command and runs it as a shell would.
+  @discardableResult func type(_ command: String, in namespace: Namespace? = nil) throws
+    -> Completed
+  {
+    say("\(Terminal.green("#")) \(command)")
+    return try Self.run(command, in: namespace ?? router).check()
+  }
+
+  private static func run(_ command: String, in namespace: Namespace) throws -> Completed {
+    let isPlain = !command.contains { ";|*$".contains($0) }
+    return try namespace.attempt(isPlain ? Command.split(command) : ["sh", "-c", command])
+  }
+
+  /// Types commands, the last of which changes the graph of `look`, and shows that graph.
+  func change(_ about: String, _ commands: [String], look: String) throws {
+    title(about, look: look)
+    for command in commands.dropLast() { try type(command) }
+    if commands.count > 1 { try fpd.wait() }
+    let last = commands.last ?? ""
+    say("\(Terminal.green("#")) \(last)")
+    let time = try reaction.time(
+      { try Self.run(last, in: router) }, on: look, within: .seconds(1))
+    say(Terminal.faint(Self.tell(time)))
+    check(time != nil, "`\(last)` did not change the graph of \(look)")
+    try show(["graph", look])
   }
 
   private static func tell(_ time: Duration?) -> String {
     guard let time else { return "the graph stayed as it was" }
-    let tenths = Int((time.milliseconds * 10).rounded())
     return time == .zero
       ? "new graph before the command had returned"
-      : "new graph \(tenths / 10).\(tenths % 10) ms after the command returned"
+      : "new graph \(time.milliseconds.text(1)) ms after the command returned"
   }
 
-  private func show(_ arguments: [String]) throws {
+  /// Runs fpctl and shows what it says, as typed or without the command.
+  @discardableResult func show(_ arguments: [String], typed: Bool = false) throws -> String {
+    if typed { say("\(Terminal.green("#")) fpctl \(Command.line(arguments))") }
     let text = try fpd.fpctl(arguments).check().output
     for line in text.split(separator: "\n") where !line.hasPrefix("generation ") {
-      Terminal.line("   " + line)
+      say(String(line))
+    }
+    return text
+  }
+
+  // MARK: - Asking
+
+  /// Waits until interfaces are accelerated, and complains where they are not.
+  func expectAccelerated(_ names: [String]) throws {
+    if let reason = try Speed.reasonNotAccelerated(fpd, names) {
+      check(false, "\(names.joined(separator: ", ")) not accelerated: \(reason)")
     }
   }
 
+  /// How many packets an interface's program left to the kernel for a reason, or forwarded.
+  func counted(_ path: String, on interface: String) throws -> Int {
+    let stats = try fpd.connect().ask(
+      "stats", .init([(key: "interface", value: .string(interface))]))
+    return Int(stats.at("interfaces.0.\(path).packets")?.int ?? 0)
+  }
+
+  // MARK: - The end
+
   private func finish(_ began: Instant) throws {
-    Terminal.line()
-    Terminal.line(Terminal.bold("The whole graph at the end"))
-    try show(["graph"])
-    let svg = try fpd.fpctl(["graph", "--format", "svg"]).check().output
-    let path = "fpd-demo-graph.svg"
-    try TextFile.write(path, svg)
+    try TextFile.write(
+      Self.graphPicture, try fpd.fpctl(["graph", "--format", "svg"]).check().output)
     let usage = try fpd.usage
     let status = try fpd.stop()
+    check(status == 0, "fpd ended with status \(status)")
+    let left = try router.run("ip -d link show").output.contains("prog/xdp")
+    check(!left, "a program of fpd's stayed on an interface")
     bed.close()
     Terminal.line()
-    Terminal.line(Terminal.bold("Done") + " in \(Int((Instant.now - began).milliseconds)) ms.")
+    try showSpeeds()
+    Terminal.line()
     Terminal.line(
-      "fpd used \(usage.resident / 1024) MB and \(Int(usage.cpu.milliseconds)) ms of a core, and ended"
-        + " with status \(status); the lab is gone.")
-    Terminal.line("The last graph as a picture: \(Terminal.cyan(path))")
+      "fpd used \(usage.resident / 1024) MB and \(Int(usage.cpu.milliseconds)) ms of a core since its"
+        + " restart, and left nothing behind; the lab is gone.")
+    Terminal.line(
+      "As pictures: \(Terminal.cyan(Self.speedPicture)), \(Terminal.cyan(Self.graphPicture))")
+    let seconds = ((Instant.now - began).milliseconds / 1000).text(0)
+    guard failures.isEmpty else {
+      throw LabError(
+        "after \(seconds) s, \(failures.count) thing(s) did not work:\n  "
+          + failures.joined(separator: "\n  "))
+    }
+    Terminal.line(Terminal.bold("Everything worked") + ", in \(seconds) s.")
   }
 }

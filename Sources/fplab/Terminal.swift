@@ -17,6 +17,7 @@ enum Terminal {
 
   static func bold(_ text: String) -> String { wrap(text, "1") }
   static func faint(_ text: String) -> String { wrap(text, "2") }
+  static func red(_ text: String) -> String { wrap(text, "31") }
   static func green(_ text: String) -> String { wrap(text, "32") }
   static func cyan(_ text: String) -> String { wrap(text, "36") }
 

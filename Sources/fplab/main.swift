@@ -4,7 +4,7 @@ import Lab
 
 let usage = """
   usage: fplab COMMAND
-    demo               a lab, fpd in its router, a dozen commands and the graph after each
+    demo               a router and a bridge with plain commands: how much faster with fpd, and why
     bench [--quick] [--output DIRECTORY]
                        how soon fpd follows, and what it costs, at scale
     bench speed [--quick] [--only router|bridge|punt|tcp] [--output DIRECTORY]

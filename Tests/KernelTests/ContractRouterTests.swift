@@ -18,6 +18,8 @@ extension Kernel {
         ContractAddressCases.reversePath + ContractAddressCases.forwarding),
       ContractGroup(
         "routes", on: .router, ContractRouteCases.types + ContractRouteCases.changes),
+      ContractGroup("policy rules", on: .router, ContractRouteCases.lasting),
+      ContractGroup("local routes", on: .router, ContractRouteCases.local),
       ContractGroup("prefixes", on: .router, ContractRouteCases.prefixes),
       ContractGroup("next hops", on: .router, ContractRouteCases.multipath),
       ContractGroup("gateways", on: .router, ContractRouteCases.gateways),

@@ -12,6 +12,28 @@ enum Golden {
     return try String(contentsOf: root.appendingPathComponent(path), encoding: .utf8)
   }
 
+  static func projectPath(_ path: String) -> String {
+    tests.deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent(path).path
+  }
+
+  /// The names of the files in a folder of the project, without those of folders in it.
+  static func projectFiles(in folder: String) throws -> [String] {
+    let root = tests.deletingLastPathComponent().deletingLastPathComponent()
+    return try names(root.appendingPathComponent(folder))
+  }
+
+  /// The names of the files kept in a folder of Fixtures.
+  static func files(in folder: String) throws -> [String] {
+    try names(tests.appendingPathComponent("Fixtures").appendingPathComponent(folder))
+  }
+
+  private static func names(_ folder: URL) throws -> [String] {
+    try FileManager.default.contentsOfDirectory(
+      at: folder, includingPropertiesForKeys: [.isRegularFileKey]
+    ).filter { try $0.resourceValues(forKeys: [.isRegularFileKey]).isRegularFile == true }
+      .map(\.lastPathComponent).sorted()
+  }
+
   static func expect(
     _ text: String, equals name: String, at location: SourceLocation = #_sourceLocation
   ) throws {

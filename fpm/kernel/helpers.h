@@ -38,7 +38,8 @@
 			  :                                                                        \
 			  : label)
 #else
-#define repeat(limit) _Pragma("clang loop unroll(disable)") for (int turn_ = 0; turn_ < (limit); turn_++)
+#define repeat(limit)                                                                              \
+	_Pragma("clang loop unroll(disable)") for (int turn_ = 0; turn_ < (limit); turn_++)
 #define or_give_up(label)                                                                          \
 	do {                                                                                       \
 		if (0)                                                                             \
@@ -63,8 +64,11 @@ static fp_unused long (*const bpf_ringbuf_output)(void *ring, void *from, u64 si
 static fp_unused u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
 static fp_unused u64 (*const bpf_jiffies64)(void) = (void *)118;
 static fp_unused long (*const bpf_redirect)(u32 ifindex, u64 flags) = (void *)23;
-static fp_unused long (*const bpf_skb_store_bytes)(void *skb, u32 offset, const void *from, u32 size,
-						   u64 flags) = (void *)9;
+static fp_unused long (*const bpf_skb_store_bytes)(void *skb, u32 offset, const void *from,
+						   u32 size, u64 flags) = (void *)9;
+static fp_unused long (*const bpf_skb_vlan_push)(void *skb, u16 protocol, u16 control) = (void *)18;
+static fp_unused long (*const bpf_skb_vlan_pop)(void *skb) = (void *)19;
+static fp_unused long (*const bpf_xdp_adjust_head)(void *xdp, s32 by) = (void *)44;
 static fp_unused long (*const bpf_redirect_peer)(u32 ifindex, u64 flags) = (void *)155;
 static fp_unused long (*const bpf_skb_change_type)(void *skb, u32 type) = (void *)32;
 static fp_unused u32 (*const bpf_get_smp_processor_id)(void) = (void *)8;

@@ -17,7 +17,11 @@
 /* ksym: ptype_all */
 /* percpu: softnet_data */
 /* percpu: udp_memory_per_cpu_fw_alloc */
+/* ksym: net_hotdata */
 
+struct net_hotdata {
+	void *ptype_all; /* path: ptype_all.next */
+};
 struct bpf_verifier_state {
 	u32 may_goto_depth;
 };
@@ -72,6 +76,7 @@ struct net_device {
 	u16 hard_header_len;
 	u64 features;
 	s32 ifindex;
+	struct vlan_info *vlan_info;
 	void *rx_handler;
 	void *rx_handler_data;
 	struct net *nd_net; /* path: nd_net.net */
@@ -91,6 +96,9 @@ struct net_device {
 	struct Qdisc *qdisc;
 	struct netdev_queue *_tx;
 	u8 priv[0];
+};
+struct vlan_info {
+	u32 nr_vlan_devs; /* path: grp.nr_vlan_devs */
 };
 struct bpf_mprog_entry {
 	struct bpf_mprog_bundle *parent;
@@ -113,20 +121,20 @@ struct Qdisc_ops {
 	u8 id[0];
 };
 struct net {
-	void *ptype_all; /* path: ptype_all.next */
+	void *ptype_all;		  /* path: ptype_all.next */
 	struct ipv4_devconf *devconf_all; /* path: ipv4.devconf_all */
-	struct sock *mc_autojoin_sk; /* path: ipv4.mc_autojoin_sk */
-	struct fib_table *fib_main; /* path: ipv4.fib_main */
-	u8 fib_has_custom_rules; /* path: ipv4.fib_has_custom_rules */
-	u8 fib_has_custom_local_routes; /* path: ipv4.fib_has_custom_local_routes */
-	u32 fib_num_tclassid_users; /* path: ipv4.fib_num_tclassid_users.counter */
-	u8 sysctl_ip_fwd_use_pmtu; /* path: ipv4.sysctl_ip_fwd_use_pmtu */
+	struct sock *mc_autojoin_sk;	  /* path: ipv4.mc_autojoin_sk */
+	struct fib_table *fib_main;	  /* path: ipv4.fib_main */
+	u8 fib_has_custom_rules;	  /* path: ipv4.fib_has_custom_rules */
+	u8 fib_has_custom_local_routes;	  /* path: ipv4.fib_has_custom_local_routes */
+	u32 fib_num_tclassid_users;	  /* path: ipv4.fib_num_tclassid_users.counter */
+	u8 sysctl_ip_fwd_use_pmtu;	  /* path: ipv4.sysctl_ip_fwd_use_pmtu */
 	u8 sysctl_ip_fwd_update_priority; /* path: ipv4.sysctl_ip_fwd_update_priority */
-	void *hooks_ipv4[0]; /* path: nf.hooks_ipv4 */
-	void *hooks_arp[0]; /* path: nf.hooks_arp */
-	void *hooks_bridge[0]; /* path: nf.hooks_bridge */
-	u32 policy_count[0]; /* path: xfrm.policy_count */
-	u8 policy_default[0]; /* path: xfrm.policy_default */
+	void *hooks_ipv4[0];		  /* path: nf.hooks_ipv4 */
+	void *hooks_arp[0];		  /* path: nf.hooks_arp */
+	void *hooks_bridge[0];		  /* path: nf.hooks_bridge */
+	u32 policy_count[0];		  /* path: xfrm.policy_count */
+	u8 policy_default[0];		  /* path: xfrm.policy_default */
 };
 struct nf_hook_entries {
 	u16 num_hook_entries;
@@ -245,19 +253,19 @@ struct bucket_table {
 	void *buckets[0];
 };
 struct net_bridge_fdb_entry { /* module: bridge */
-	void *rhnode; /* path: rhnode.next */
+	void *rhnode;	      /* path: rhnode.next */
 	struct net_bridge_port *dst;
 	u64 key; /* path: key */
 	u64 flags;
 	u64 updated;
 };
 struct net_bridge_vlan_group { /* module: bridge */
-	void *vlan_hash; /* path: vlan_hash.tbl */
+	void *vlan_hash;       /* path: vlan_hash.tbl */
 	u16 pvid;
 	u8 pvid_state;
 };
 struct net_bridge_vlan { /* module: bridge */
-	void *vnode; /* path: vnode.next */
+	void *vnode;	 /* path: vnode.next */
 	u16 vid;
 	u16 flags;
 	u16 priv_flags;

@@ -12,15 +12,14 @@
 #include "../packet.h"
 
 enum {
-	DEVICE_UP = 1 << 0,		 /* IFF_UP */
+	DEVICE_UP = 1 << 0,		/* IFF_UP */
 	DEVICE_POINT_TO_POINT = 1 << 4, /* IFF_POINTOPOINT */
-	DEVICE_PROMISCUOUS = 1 << 8,	 /* IFF_PROMISC */
-	DEVICE_NO_CARRIER = 1 << 2,	 /* __LINK_STATE_NOCARRIER */
-	DEVICE_IS_BRIDGE = 1 << 1,	 /* IFF_EBRIDGE */
-	DEVICE_TAKES_FRAMES = 1 << 2,	 /* NETDEV_XDP_ACT_NDO_XMIT */
-	DEVICE_ETHERNET = 1,		 /* ARPHRD_ETHER */
+	DEVICE_PROMISCUOUS = 1 << 8,	/* IFF_PROMISC */
+	DEVICE_NO_CARRIER = 1 << 2,	/* __LINK_STATE_NOCARRIER */
+	DEVICE_IS_BRIDGE = 1 << 1,	/* IFF_EBRIDGE */
+	DEVICE_TAKES_FRAMES = 1 << 2,	/* NETDEV_XDP_ACT_NDO_XMIT */
+	DEVICE_ETHERNET = 1,		/* ARPHRD_ETHER */
 	ETHERNET_HEADER = 14,
-	VLAN_TAG = 4,
 	CHECKSUM_PARTIAL = 3,
 };
 /* NETIF_F_HW_VLAN_CTAG_RX and _STAG_RX */
@@ -39,9 +38,21 @@ fp_inline struct device device_at(u64 address)
 
 /* struct net_device is larger than the window on some kernels. */
 #define of_device(device, member)                                                                  \
-	(OFFSET(net_device, member) / WORD *WORD + WORD <= WINDOW ?                                \
-		 seen((device).base, net_device, member) :                                         \
-		 live((device).address, net_device, member))
+	(OFFSET(net_device, member) / WORD * WORD + WORD <= WINDOW                                 \
+		 ? seen((device).base, net_device, member)                                         \
+		 : live((device).address, net_device, member))
+
+/* Frames with a tag may be for a VLAN device, which takes them before the receive handler does. */
+fp_inline int device_has_vlans(struct device device)
+{
+#if HAS_net_device_vlan_info
+	u64 info = (u64)of_device(device, vlan_info);
+	return info && live(info, vlan_info, nr_vlan_devs);
+#else
+	(void)device;
+	return 0;
+#endif
+}
 
 fp_inline int device_is_bridge(struct device device)
 {
@@ -61,6 +72,10 @@ fp_inline int network_has_taps(u64 network)
 {
 #if HAS_net_ptype_all
 	return (u64)live(network, net, ptype_all) != network + OFFSET(net, ptype_all);
+#elif HAS_net_hotdata_ptype_all
+	(void)network;
+	u64 head = KSYM_net_hotdata + OFFSET(net_hotdata, ptype_all);
+	return KSYM_net_hotdata == 0 || live_word(head) != head;
 #else
 	(void)network;
 	return KSYM_ptype_all == 0 || live_word(KSYM_ptype_all) != KSYM_ptype_all;
@@ -90,6 +105,7 @@ fp_inline int device_filters_ingress(struct device device)
 #if HAS_net_device_nf_hooks_ingress
 	return of_device(device, nf_hooks_ingress) != 0;
 #else
+	(void)device;
 	return 0;
 #endif
 }
@@ -99,6 +115,7 @@ fp_inline int device_filters_egress(struct device device)
 #if HAS_net_device_nf_hooks_egress
 	return of_device(device, nf_hooks_egress) != 0;
 #else
+	(void)device;
 	return 0;
 #endif
 }

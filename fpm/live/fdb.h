@@ -8,22 +8,20 @@
 #include "../packet.h"
 
 enum {
-	ENTRY_LOCAL = 1 << 0,		/* BR_FDB_LOCAL */
-	ENTRY_STATIC = 1 << 1,		/* BR_FDB_STATIC */
-	ENTRY_NOTIFIES = 1 << 7,	/* BR_FDB_NOTIFY_INACTIVE */
-	ENTRY_LOCKED = 1 << 8,		/* BR_FDB_LOCKED */
+	ENTRY_LOCAL = 1 << 0,	 /* BR_FDB_LOCAL */
+	ENTRY_STATIC = 1 << 1,	 /* BR_FDB_STATIC */
+	ENTRY_NOTIFIES = 1 << 7, /* BR_FDB_NOTIFY_INACTIVE */
+	ENTRY_LOCKED = 1 << 8,	 /* BR_FDB_LOCKED */
 	ENTRIES_IN_BUCKET = 16,
 };
 
 #define ROTATE(value, by) ((value) << (by) | (value) >> (32 - (by)))
 
-/* jhash2() of two words, as rhashtables hash keys of eight bytes. */
-fp_inline u32 hash_words(u32 low, u32 high, u32 seed)
+enum { HASH_START = 0xdeadbeef };
+
+/* __jhash_final() */
+fp_inline u32 hash_finally(u32 a, u32 b, u32 c)
 {
-	u32 a, b, c;
-	a = b = c = 0xdeadbeef + (2 << 2) + seed;
-	b += high;
-	a += low;
 	c ^= b, c -= ROTATE(b, 14);
 	a ^= c, a -= ROTATE(c, 11);
 	b ^= a, b -= ROTATE(a, 25);
@@ -32,6 +30,13 @@ fp_inline u32 hash_words(u32 low, u32 high, u32 seed)
 	b ^= a, b -= ROTATE(a, 14);
 	c ^= b, c -= ROTATE(b, 24);
 	return c;
+}
+
+/* jhash2() of two words, as rhashtables hash keys of eight bytes. */
+fp_inline u32 hash_words(u32 low, u32 high, u32 seed)
+{
+	u32 start = (u32)HASH_START + (2 << 2) + seed;
+	return hash_finally(start + low, start + high, start);
 }
 
 /* The entry of a MAC address (and VLAN, above it) in a bridge's table, 0 if it has none. */
@@ -46,7 +51,8 @@ fp_inline u64 fp_fdb_find(u64 table, u64 key)
 	u64 buckets = table + OFFSET(bucket_table, buckets);
 	u64 at = live_word(buckets + 8ULL * bucket) & ~1ULL; /* bit 0 is the bucket's lock */
 
-	repeat(ENTRIES_IN_BUCKET) {
+	repeat(ENTRIES_IN_BUCKET)
+	{
 		or_give_up(many);
 		if (!at || at & 1) /* odd: the end of the chain */
 			return 0;

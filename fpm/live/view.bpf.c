@@ -25,6 +25,9 @@ enum {
 	LINK_STATES = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5,
 };
 
+/* NETIF_F_HW_VLAN_CTAG_RX and _STAG_RX */
+#define STRIPS_TAGS (1ULL << 8 | 1ULL << 12)
+
 enum { FAMILY_IPV4 = 2, FAMILY_ARP = 3, FAMILY_BRIDGE = 7, FAMILY_IPV6 = 10 };
 
 struct list_head {
@@ -119,6 +122,7 @@ struct from_kernel net_device {
 	struct nf_hook_entries *nf_hooks_egress;
 	struct list_head ptype_all;
 	void *rx_handler;
+	u64 features;
 };
 struct from_kernel netns_nf {
 	struct nf_hook_entries *hooks_ipv4[5];
@@ -579,6 +583,7 @@ static long record_device(u32 index, struct net **net_slot)
 	if (core_exists(device->nf_hooks_egress))
 		record->nf_egress = hooks_in(kernel_get(device->nf_hooks_egress));
 	record->taps = taps_on(&device->ptype_all).count;
+	record->strips_tags = (kernel_get(device->features) & STRIPS_TAGS) != 0;
 	record->rx_handler[0] = 0;
 	record->rx_handler_address = (u64)kernel_get(device->rx_handler);
 	void *handler = kernel_get(device->rx_handler);

@@ -50,7 +50,7 @@ struct view_device {
 	unsigned int nf_ingress; /* how many netfilter functions */
 	unsigned int nf_egress;
 	unsigned int taps;
-	unsigned int spare;
+	unsigned int strips_tags; /* takes VLAN tags off the frame */
 	unsigned long long rx_handler_address;
 	char rx_handler[VIEW_SYMBOL_SIZE];
 };

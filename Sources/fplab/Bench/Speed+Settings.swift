@@ -71,6 +71,8 @@ extension Speed {
   }
 
   static let linux = "Linux"
+  /// Connections that ask at the same time, as the pods of a node do.
+  static let sessions = 32
 
   private func fpd(
     in namespace: Namespace, _ interfaces: [String], _ generator: LoadGenerator,
@@ -172,7 +174,8 @@ extension Speed {
           }
         }
         rows[place].gigabits.append(try stream.bulk(time).perBusySecond * 8 / 1e9)
-        rows[place].transactions.append(try stream.requests(time).perBusySecond / 1e3)
+        rows[place].transactions.append(
+          try stream.requests(time, sessions: Self.sessions).perBusySecond / 1e3)
         if let daemon {
           rows[place].fastShares += try Self.fastShares(daemon, ["p1", "p2"])
           try daemon.stop()

@@ -211,8 +211,8 @@ struct SpeedResults {
 
     ## TCP
 
-    One connection, through a router and between containers on one bridge: as much as goes, with GSO,
-    and single bytes there and back. Both ends and what is between them are on one CPU, and again only its time for them counts.
+    Through a router and between containers on one bridge: as much as goes on one connection, with GSO,
+    and single bytes there and back on \(Speed.sessions) connections. Both ends and what is between them are on one CPU, and again only its time for them counts.
 
     \(streamTable.markdown)
     """

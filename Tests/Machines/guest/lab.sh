@@ -97,10 +97,13 @@ on_exit() {
     tail -n 20 "$LAB/fpd.log"
   fi
   if [[ -n $daemon ]]; then kill -KILL "$daemon" 2>/dev/null || true; fi
+  remove_hosts
   exit "$status"
 }
 trap on_exit EXIT
 
+# shellcheck source=/dev/null
+source "$(dirname "$0")/frames.sh"
 ip link set lo up
 # shellcheck source=/dev/null
 source "$file"

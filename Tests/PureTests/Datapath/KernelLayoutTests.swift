@@ -151,6 +151,15 @@ private struct FakeKernel: TypeSource {
     #expect(try layout("struct d {\n u32 flags;\n};", kernel).contains("\tu32 flags;"))
   }
 
+  @Test func aBitFieldThatIsAWholeNumberElsewhereIsItsLowerPart() throws {
+    var kernel = FakeKernel()
+    kernel.structures["d"] = KernelStructure(id: 1, size: 16)
+    kernel.fields["1:flags"] = KernelField(bitOffset: 64, size: 8)
+    let text = try layout("struct d {\n u32 flags : 32;\n};", kernel)
+    #expect(text.contains("#define OFFSET_d_flags 8\n"))
+    #expect(text.contains("#define SHIFT_d_flags 0\n"))
+  }
+
   @Test func functionsAndSymbolsAreNumbers() throws {
     var kernel = FakeKernel()
     kernel.functions["bpf_rdonly_cast"] = 4711
@@ -161,6 +170,35 @@ private struct FakeKernel: TypeSource {
     #expect(text.contains("#define KFUNC_bpf_rdonly_cast 4711\n#define KFUNC_gone 0\n"))
     #expect(
       text.contains("#define KSYM_ptype_all 0xffffffff82000000ULL\n#define KSYM_lost 0x0ULL\n"))
+  }
+
+  @Test func whatReadingLiveNeedsAndModulesThatAreNotLoadedAreTold() throws {
+    var kernel = FakeKernel()
+    let lines = """
+      /* kfunc: bpf_rdonly_cast */
+      struct linux_mib {
+       u64 mibs[0];
+      };
+      struct net_bridge { /* module: bridge */
+       u16 vlan_proto;
+      };
+      struct net_bridge_vlan { /* module: bridge */
+       u16 vid;
+      };
+      struct veth_xdp_buff { /* module: veth */
+       u16 skb;
+      };
+      """
+    let bare = try KernelLayout(LayoutDeclarations(declare(lines)), kernel)
+    #expect(bare.missing == ["bpf_rdonly_cast", "struct linux_mib"])
+    #expect(bare.absentModules == ["bridge", "veth"])
+    kernel.functions["bpf_rdonly_cast"] = 1
+    kernel.structures["linux_mib"] = KernelStructure(id: 1, size: 8)
+    // A bridge that was built without VLANs is there nonetheless.
+    kernel.structures["net_bridge"] = KernelStructure(id: 2, size: 8, module: "bridge")
+    let loaded = try KernelLayout(LayoutDeclarations(declare(lines)), kernel)
+    #expect(loaded.missing == [])
+    #expect(loaded.absentModules == ["veth"])
   }
 
   @Test func arraysWithoutLengthStandAtTheirPlace() throws {

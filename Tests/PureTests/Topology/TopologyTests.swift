@@ -155,7 +155,9 @@ import Topology
   @Test func unreadableHooksAreNamedOnRouters() throws {
     var state = NetworkState.router()
     state.hooks = nil
-    #expect(Topology.derive(state)["eth1"]?.slowPath.map(\.reason) == [.unreadable])
+    let eth1 = try #require(Topology.derive(state)["eth1"])
+    #expect(eth1.slowPath.map(\.reason) == [.unreadable])
+    #expect(eth1.hook == .none)
   }
 
   @Test func strangersOnThePathAreNamed() throws {

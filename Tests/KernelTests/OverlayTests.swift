@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+import Lab
+import OrderedJSON
+import Testing
+
+extension Kernel {
+  /// Pods whose packets are routed into a VXLAN device: the fast path hands them to the device, and the
+  /// kernel encapsulates.
+  @Suite(.needsFpd) struct OverlayTests {
+    /// pod1 10.244.1.2 – p1 `node1` u1 – u2 `node2` p2 – pod2 10.244.2.2, as flannel would have it: a
+    /// VXLAN device per node without learning, its entries and neighbours permanent.
+    private static func overlay() throws -> Testbed {
+      let bed = Testbed()
+      for word in ["pod1", "node1", "node2", "pod2"] { try bed.add(word) }
+      try bed.cable(
+        .init(bed["node1"], "u1", "192.168.0.1/24"), .init(bed["node2"], "u2", "192.168.0.2/24"))
+      for (own, other) in [(1, 2), (2, 1)] {
+        let (pod, node) = (try bed["pod\(own)"], try bed["node\(own)"])
+        try bed.cable(
+          .init(pod, "eth0", "10.244.\(own).2/24"), .init(node, "p\(own)", "10.244.\(own).1/24"))
+        try pod.run("ip route add default via 10.244.\(own).1")
+        try node.sysctl("net.ipv4.ip_forward=1")
+        try node.ip(batch: [
+          "link add vx0 address 02:42:00:00:00:0\(own) type vxlan id 7 dstport 4789 "
+            + "local 192.168.0.\(own) dev u\(own) nolearning",
+          "addr add 10.244.\(own).0/32 dev vx0", "link set vx0 up",
+          "neigh add 10.244.\(other).0 lladdr 02:42:00:00:00:0\(other) dev vx0 nud permanent",
+          "route add 10.244.\(other).0/24 via 10.244.\(other).0 dev vx0 onlink",
+        ])
+        try node.run(
+          "bridge fdb add 02:42:00:00:00:0\(other) dev vx0 dst 192.168.0.\(other) self permanent")
+      }
+      return bed
+    }
+
+    /// What fpd has forwarded of what came in by an interface.
+    private static func forwarded(_ fpd: Fpd, _ interface: String) throws -> Int {
+      let document = try JSON(parsing: fpd.fpctl(["stats", "--json"]).check().output)
+      let found = document["interfaces"]?.array?.first { $0["name"]?.string == interface }
+      return Int(found?["forwarded"]?["packets"]?.int ?? 0)
+    }
+
+    @Test func podsTalkThroughTheFastPathAndVXLAN() throws {
+      let bed = try Self.overlay()
+      let (pod1, pod2) = (try bed["pod1"], try bed["pod2"])
+      #expect(try eventually { try pod1.ping("10.244.2.2", within: .milliseconds(300)) == 62 })
+      let fpds = [try Fpd(in: try bed["node1"]), try Fpd(in: try bed["node2"])]
+      for fpd in fpds { try fpd.wait() }
+
+      let before = try [Self.forwarded(fpds[0], "p1"), Self.forwarded(fpds[1], "p2")]
+      #expect(try pod1.ping("10.244.2.2") == 62)
+      #expect(try Self.forwarded(fpds[0], "p1") == before[0] + 1)
+      #expect(try Self.forwarded(fpds[1], "p2") == before[1] + 1)
+
+      let receiver = try HostSocket(.udp, "10.244.2.2", port: 4001, in: pod2)
+      let sender = try HostSocket(.udp, "10.244.1.2", port: 4000, in: pod1)
+      let message = (0..<1300).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+      try sender.send(message, to: "10.244.2.2", port: 4001)
+      #expect(receiver.receive() == message)
+      for fpd in fpds { try fpd.stop() }
+    }
+
+    /// Segments stay whole up to the device that has to cut them.
+    @Test func streamsInLargeSegmentsArriveWhole() throws {
+      let bed = try Self.overlay()
+      // Routers drop what does not fit between pods and the VXLAN device, and say so.
+      for number in 1...2 { try bed["pod\(number)"].run("ip link set eth0 mtu 1450") }
+      let fpds = [try Fpd(in: try bed["node1"]), try Fpd(in: try bed["node2"])]
+      for fpd in fpds { try fpd.wait() }
+      let server = try HostSocket(.tcp, "10.244.2.2", port: 5001, in: try bed["pod2"])
+      try server.listen()
+      let client = try HostSocket(.tcp, "10.244.1.2", port: 5000, in: try bed["pod1"])
+      try client.connect(to: "10.244.2.2", port: 5001)
+      let accepted = try server.accept()
+      let before = try Self.forwarded(fpds[0], "p1")
+      let there = try client.stream(4 << 20, to: accepted)
+      let packets = try Self.forwarded(fpds[0], "p1") - before
+      let back = try accepted.stream(1 << 20, to: client)
+      #expect(there.bytes == 4 << 20)
+      #expect(there.sum == Self.sum(4 << 20))
+      #expect(back.bytes == 1 << 20)
+      #expect(back.sum == Self.sum(1 << 20))
+      #expect(packets > 0)
+      // 4 MiB in segments of 1398 bytes would be 3000 packets.
+      #expect(packets < 2000, "\(packets) packets: segments were cut before they were forwarded")
+      for fpd in fpds { try fpd.stop() }
+    }
+
+    /// The sum of what `stream` sends.
+    private static func sum(_ count: Int) -> UInt64 {
+      (0..<count).reduce(0) { total, place in
+        let byte = place % (1 << 16)
+        return total &* 31 &+ UInt64(UInt8(truncatingIfNeeded: byte &* 31 &+ byte >> 8))
+      }
+    }
+  }
+}
