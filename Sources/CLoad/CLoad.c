@@ -179,3 +179,57 @@ int load_run(struct load_object *object, void *frame, uint32_t length, uint32_t 
 
 	return -bpf_prog_test_run_opts(bpf_program__fd(only_program(object)), &options);
 }
+
+uint32_t load_next_id(enum load_kind kind, uint32_t id)
+{
+	uint32_t next = 0;
+	int error = kind == LOAD_PROGRAM ? bpf_prog_get_next_id(id, &next) :
+		    kind == LOAD_MAP	 ? bpf_map_get_next_id(id, &next) :
+					   bpf_link_get_next_id(id, &next);
+
+	return error ? 0 : next;
+}
+
+int load_program_name(uint32_t id, char name[LOAD_NAME])
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t size = sizeof(info);
+	int program = bpf_prog_get_fd_by_id(id);
+	int error;
+
+	if (program < 0)
+		return -program;
+	error = -bpf_obj_get_info_by_fd(program, &info, &size);
+	close(program);
+	memcpy(name, info.name, LOAD_NAME);
+	return error;
+}
+
+int load_map_name(uint32_t id, char name[LOAD_NAME])
+{
+	struct bpf_map_info info = { 0 };
+	uint32_t size = sizeof(info);
+	int map = bpf_map_get_fd_by_id(id);
+	int error;
+
+	if (map < 0)
+		return -map;
+	error = -bpf_obj_get_info_by_fd(map, &info, &size);
+	close(map);
+	memcpy(name, info.name, LOAD_NAME);
+	return error;
+}
+
+uint32_t load_link_program(uint32_t id)
+{
+	struct bpf_link_info info = { 0 };
+	uint32_t size = sizeof(info);
+	int link = bpf_link_get_fd_by_id(id);
+	int error;
+
+	if (link < 0)
+		return 0;
+	error = bpf_obj_get_info_by_fd(link, &info, &size);
+	close(link);
+	return error ? 0 : info.prog_id;
+}

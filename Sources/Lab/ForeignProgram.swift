@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CSystem
 import Glibc
-import OrderedJSON
 
 /// Small BPF programs somebody else might have attached, compiled on the spot.
 public enum ForeignProgram {
@@ -50,10 +49,7 @@ public enum ForeignProgram {
 
   /// The ids of the loaded programs with this name.
   public static func ids(named name: String) throws -> [UInt32] {
-    let listing = try Command.run(["bpftool", "-j", "prog", "show"]).check().output
-    let programs = try JSON(parsing: listing).array ?? []
-    return programs.filter { $0["name"]?.string == name }
-      .compactMap { $0["id"]?.int.map { UInt32(truncatingIfNeeded: $0) } }
+    Residue.Present.now().programs.filter { Residue.programName($0) == name }.sorted()
   }
 
   private static func compile(

@@ -28,10 +28,12 @@ public final class Fpd {
   public var log: String { process.output }
 
   /// Starts fpd in a namespace and waits until it answers. `reusing` keeps the directory (socket, state,
-  /// cache) of an fpd that has ended.
+  /// cache) of an fpd that has ended. `cache` is a directory for compiled objects beside the one that all
+  /// share; with `ownSys` it sees another /sys, without a bpffs.
   public init(
     in namespace: Namespace, configuration: String? = nil, logLevel: String = "debug",
-    reusing previous: Fpd? = nil, environment: [String] = [], within limit: Duration = .seconds(10)
+    reusing previous: Fpd? = nil, cache: String? = nil, ownSys: Bool = false,
+    environment: [String] = [], within limit: Duration = .seconds(10)
   ) throws {
     self.namespace = namespace
     directory = try previous?.directory ?? TemporaryDirectory("daemon")
@@ -39,7 +41,7 @@ public final class Fpd {
     if let configuration { try directory.write("fpd.yaml", configuration) }
     process = try Self.start(
       in: namespace, directory: directory.path, configured: configuration != nil,
-      logLevel: logLevel, environment: environment)
+      logLevel: logLevel, cache: cache, ownSys: ownSys, environment: environment)
     try waitUntilItAnswers(limit)
   }
 
@@ -50,23 +52,24 @@ public final class Fpd {
 
   /// The command line that starts fpd with everything of its own under `directory`.
   public static func arguments(
-    directory: String, configured: Bool = false, logLevel: String = "debug"
+    directory: String, configured: Bool = false, logLevel: String = "debug", cache: String? = nil
   ) throws -> [String] {
     try [Binaries.fpd, "--socket", "\(directory)/fpd.sock", "--state-dir", "\(directory)/state"]
-      + ["--cache-dir", cache.get().path, "--log-level", logLevel]
+      + ["--cache-dir", cache ?? Self.cache.get().path, "--log-level", logLevel]
       + (configured ? ["--config", "\(directory)/fpd.yaml"] : [])
   }
 
   private static func start(
-    in namespace: Namespace, directory: String, configured: Bool, logLevel: String,
-    environment: [String]
+    in namespace: Namespace, directory: String, configured: Bool, logLevel: String, cache: String?,
+    ownSys: Bool, environment: [String]
   ) throws -> Background {
     guard access(Binaries.fpd, X_OK) == 0 else {
       throw LabError("\(Binaries.fpd) is not there: build it first, or name it in FPD_BIN")
     }
     return try namespace.start(
-      try arguments(directory: directory, configured: configured, logLevel: logLevel),
-      environment: environment)
+      try arguments(
+        directory: directory, configured: configured, logLevel: logLevel, cache: cache),
+      ownSys: ownSys, environment: environment)
   }
 
   private func waitUntilItAnswers(_ limit: Duration) throws {

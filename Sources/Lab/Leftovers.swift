@@ -37,6 +37,7 @@ public enum Leftovers {
   }
 
   private static func prepare() throws {
+    Residue.begin()
     sweep()
     atexit { Leftovers.atExit() }
     let code = lab_clean_on_signal { Leftovers.removeAll() }
@@ -67,13 +68,16 @@ public enum Leftovers {
   }
 
   /// From now on the process fails at its exit when something was not removed by then.
-  public static func failOnExit() { state.withLock { $0.strict = true } }
+  public static func failOnExit() {
+    Residue.begin()
+    state.withLock { $0.strict = true }
+  }
 
   private static func atExit() {
     let forgotten = present
     removeAll()
     guard state.withLock({ $0.strict }) else { return }
-    let left = forgotten + ((try? Residue.find()) ?? ["(the search for residue failed)"])
+    let left = forgotten + Residue.find()
     if left.isEmpty { return }
     let text = "left behind at the end:\n" + left.map { "  \($0)\n" }.joined()
     _ = text.withCString { write(STDERR_FILENO, $0, strlen($0)) }

@@ -33,7 +33,7 @@ extension Kernel {
       let after = try Self.configuration(of: router)
       #expect(after == before, "\(after.difference(from: before))")
       #expect(access(fpd.socket, F_OK) != 0)
-      let left = try Residue.find().filter { $0.hasPrefix("BPF") || $0.hasPrefix("pin") }
+      let left = Residue.find().filter { $0.hasPrefix("BPF") || $0.hasPrefix("pin") }
       #expect(left == [])
       #expect(try bed["left"].ping("10.0.2.2") == 63)
     }

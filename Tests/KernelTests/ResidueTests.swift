@@ -7,9 +7,9 @@ extension Kernel {
   @Suite struct ResidueTests {
     @Test func whatIsStillThereIsFoundAndWhatIsClosedIsNot() throws {
       let namespace = try Namespace("left")
-      #expect(try Residue.find(within: .zero).contains("namespace \(namespace.name)"))
+      #expect(Residue.find(within: .zero).contains("namespace \(namespace.name)"))
       namespace.close()
-      #expect(try !Residue.find(within: .zero).contains("namespace \(namespace.name)"))
+      #expect(!Residue.find(within: .zero).contains("namespace \(namespace.name)"))
     }
 
     /// An XDP program of our name on a device, and nobody who holds it: what a crash would leave.
@@ -19,11 +19,11 @@ extension Kernel {
       let object = try ForeignProgram.xdpPass(in: directory, named: "fpd_left")
       try namespace.run("ip link add v0 type veth peer name v1")
       try namespace.run("ip link set v0 xdpgeneric obj \(object) sec xdp")
-      let found = try Residue.find(within: .zero)
+      let found = Residue.find(within: .zero)
       #expect(found.contains { $0.hasPrefix("BPF prog fpd_left") })
       try namespace.run("ip link del v0")
-      let gone = try eventually {
-        try !Residue.find(within: .zero).contains { $0.hasPrefix("BPF prog fpd_left") }
+      let gone = eventually {
+        !Residue.find(within: .zero).contains { $0.hasPrefix("BPF prog fpd_left") }
       }
       #expect(gone)
     }

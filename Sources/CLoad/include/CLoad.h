@@ -39,6 +39,19 @@ int load_attach(struct load_object *object, unsigned int ifindex);
 int load_run(struct load_object *object, void *frame, uint32_t length, uint32_t times,
 	     uint32_t batch);
 
+enum load_kind { LOAD_PROGRAM, LOAD_MAP, LOAD_LINK };
+enum { LOAD_NAME = 16 };
+
+/* The id that follows this one in the kernel, 0 at the end. Nothing is opened. */
+uint32_t load_next_id(enum load_kind kind, uint32_t id);
+/* The name of a program. 0 or an errno. */
+int load_program_name(uint32_t id, char name[LOAD_NAME]);
+/* The name of a map, which is opened for it: not to be asked while its last holder may be going. A prog
+ * array that is opened in that moment is never freed. 0 or an errno. */
+int load_map_name(uint32_t id, char name[LOAD_NAME]);
+/* The id of the program of a link, 0 if there is none. */
+uint32_t load_link_program(uint32_t id);
+
 /* A thread in a namespace (NULL: this one), on one CPU (negative: on any), with priority `nice`. */
 struct load_thread;
 struct load_thread *load_thread_start(const char *namespace_path, int cpu, int nice,

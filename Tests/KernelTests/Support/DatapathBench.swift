@@ -174,12 +174,12 @@ final class DatapathBench {
     """
   }
 
-  /// The programs, maps and links that this process holds.
-  static func held() throws -> Set<String> {
+  /// The programs, maps and links that a process holds: this one, unless another is named.
+  static func held(by pid: Int32 = getpid()) throws -> Set<String> {
     var found: Set<String> = []
-    let names = try Command.run(["ls", "/proc/\(getpid())/fdinfo"]).check().output
+    let names = try Command.run(["ls", "/proc/\(pid)/fdinfo"]).check().output
     for number in names.split(separator: "\n") {
-      guard let text = try? TextFile.read("/proc/self/fdinfo/\(number)") else { continue }
+      guard let text = try? TextFile.read("/proc/\(pid)/fdinfo/\(number)") else { continue }
       for line in text.split(separator: "\n") {
         let words = line.split(whereSeparator: { $0 == ":" || $0.isWhitespace })
         guard words.count == 2, let id = UInt32(words[1]) else { continue }
