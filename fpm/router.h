@@ -108,7 +108,8 @@ fp_inline outcome judge_exceptions(struct network network, window hop, u64 metri
 	if (conf_of_all(settings, CONF_ACCEPT_REDIRECTS) ||
 	    of_network(network, sysctl_ip_fwd_use_pmtu))
 		return REASON_NEXT_HOP_EXCEPTION;
-	if (live_u32(metrics, OFFSET(dst_metrics, metrics) + 4 * METRIC_LOCK) & 1 << (METRIC_MTU + 1))
+	if (live_u32(metrics, OFFSET(dst_metrics, metrics) + 4 * METRIC_LOCK) &
+	    1 << (METRIC_MTU + 1))
 		return REASON_NEXT_HOP_EXCEPTION;
 	return GO_ON;
 }
@@ -172,8 +173,7 @@ fp_inline outcome fp_router_decide(struct packet *packet)
 
 	u64 egress = (u64)seen(hop, fib_nh_common, nhc_dev);
 	struct device device = device_at(egress);
-	if (egress == packet->network_device &&
-	    conf_of_either(settings, CONF_SEND_REDIRECTS))
+	if (egress == packet->network_device && conf_of_either(settings, CONF_SEND_REDIRECTS))
 		return REASON_REDIRECT_NEEDED;
 	result = fp_device_can_send(device);
 	if (result != GO_ON)

@@ -174,8 +174,8 @@ fp_inline outcome fp_tc_redirect(struct packet *packet, struct device from)
 		return REASON_NETFILTER_EGRESS;
 #if FP_PEER && !FILTERS_VLANS
 	const struct __sk_buff *context = packet->context;
-	u64 destination = packet->routed ? packet->new_destination :
-					   mac_word(packet->ethernet->destination);
+	u64 destination =
+		packet->routed ? packet->new_destination : mac_word(packet->ethernet->destination);
 	if (DEVICE_IS_VETH && !context->mark)
 		packet->to_peer = fp_peer_takes(packet, from, egress, destination);
 #else

@@ -12,22 +12,22 @@
 #include "network.h"
 
 enum {
-	ROUTE_UNICAST = 1,  /* RTN_UNICAST */
-	ROUTE_LOCAL = 2,    /* RTN_LOCAL */
-	ROUTE_DEAD = 1,	    /* RTNH_F_DEAD */
+	ROUTE_UNICAST = 1,   /* RTN_UNICAST */
+	ROUTE_LOCAL = 2,     /* RTN_LOCAL */
+	ROUTE_DEAD = 1,	     /* RTNH_F_DEAD */
 	ROUTE_LINKDOWN = 16, /* RTNH_F_LINKDOWN */
-	SCOPE_LINK = 253,   /* RT_SCOPE_LINK */
-	GATEWAY_IPV4 = 2,   /* AF_INET */
+	SCOPE_LINK = 253,    /* RT_SCOPE_LINK */
+	GATEWAY_IPV4 = 2,    /* AF_INET */
 	KEY_BITS = 32,
-	STEPS = 72,   /* down a trie of 32 bits and back */
-	ALIASES = 16, /* routes to one prefix */
+	STEPS = 72,	 /* down a trie of 32 bits and back */
+	ALIASES = 16,	 /* routes to one prefix */
 	METRIC_LOCK = 0, /* RTAX_LOCK - 1 */
 	METRIC_MTU = 1,	 /* RTAX_MTU - 1 */
 };
 
 struct route {
-	u64 info;	/* struct fib_info */
-	u64 hop;	/* struct fib_nh_common of its next hop, if it has one only */
+	u64 info; /* struct fib_info */
+	u64 hop;  /* struct fib_nh_common of its next hop, if it has one only */
 	u8 type;
 	u8 several; /* next hops */
 };
@@ -74,7 +74,8 @@ fp_inline u64 parent_of(u64 node)
 fp_inline outcome judge_leaf(u64 leaf, u32 difference, struct route *route)
 {
 	u64 at = (u64)live(leaf, key_vector, leaf);
-	repeat(ALIASES) {
+	repeat(ALIASES)
+	{
 		or_give_up(many);
 		if (!at)
 			return GO_ON;
@@ -134,7 +135,8 @@ fp_inline outcome fp_fib_find(struct network network, u32 address, struct route 
 	u64 node = child_of(root, 0);
 	int down = 1; /* still comparing every bit: step 1 of the kernel's walk */
 
-	repeat(STEPS) {
+	repeat(STEPS)
+	{
 		or_give_up(lost);
 		outcome result;
 		if (!node)
@@ -165,7 +167,7 @@ fp_inline outcome fp_fib_find(struct network network, u32 address, struct route 
 		result = judge_leaf(node, key ^ head.key, route);
 		if (result != GO_ON)
 			return result;
-back:
+	back:
 		down = 0;
 		if (!turn) {
 			u32 of = head_of(look(parent)).key;
@@ -194,7 +196,8 @@ fp_inline int fp_fib_is_own(struct network network, u32 address)
 	u32 key = __builtin_bswap32(address);
 	u64 node = child_of((u64)live(table, fib_table, tb_data), 0);
 
-	repeat(KEY_BITS) {
+	repeat(KEY_BITS)
+	{
 		or_give_up(lost);
 		if (!node)
 			return 0;
@@ -207,7 +210,8 @@ fp_inline int fp_fib_is_own(struct network network, u32 address)
 		node = child_of(node, index);
 	}
 	u64 alias = (u64)live(node, key_vector, leaf);
-	repeat(ALIASES) {
+	repeat(ALIASES)
+	{
 		or_give_up(lost);
 		if (!alias)
 			return 0;

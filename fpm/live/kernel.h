@@ -51,14 +51,12 @@ fp_inline u64 word_at(window base, u64 offset)
 }
 
 /* A member of what is seen through a window onto its structure. */
-#define seen(base, type, member)                                                                   \
-	((MEMBER(type, member))word_at(base, OFFSET(type, member)))
+#define seen(base, type, member) ((MEMBER(type, member))word_at(base, OFFSET(type, member)))
 
 /* The same where the member lies beyond the window, or nothing else of the structure is asked for. */
 #define live(address, type, member)                                                                \
-	((MEMBER(type, member))word_at(                                                            \
-		look((u64)(address) + OFFSET(type, member) / WORD * WORD),                         \
-		OFFSET(type, member) % WORD))
+	((MEMBER(type, member))word_at(look((u64)(address) + OFFSET(type, member) / WORD * WORD),  \
+				       OFFSET(type, member) % WORD))
 
 /* A number of 8 or 32 bits that lies `offset` bytes behind an address. */
 fp_inline u32 live_u32(u64 address, u64 offset)

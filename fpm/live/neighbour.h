@@ -37,7 +37,8 @@ fp_inline outcome fp_neighbour_find(u64 in_device, u64 device, u32 gateway, u64 
 	hash >>= (32 - seen(table, neigh_hash_table, hash_shift)) & 31;
 	u64 at = live_word((u64)neighbour_buckets(table) + 8ULL * hash);
 
-	repeat(NEIGHBOURS_IN_BUCKET) {
+	repeat(NEIGHBOURS_IN_BUCKET)
+	{
 		or_give_up(many);
 		if (!at)
 			return REASON_NEIGHBOUR;

@@ -32,7 +32,6 @@ fp_inline int hook_is_as_expected(u64 entries, const volatile struct expected_ho
 	return 1;
 }
 
-
 /* What forwarded packets meet. The numbers of functions are the program's own. */
 fp_inline outcome fp_netfilter_ipv4(u64 network)
 {

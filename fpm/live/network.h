@@ -23,11 +23,11 @@ fp_inline struct network network_at(u64 address)
 }
 
 #define of_network(network, member)                                                                \
-	(in_window(net, devconf_all, member) ?                                                     \
-		 (MEMBER(net, member))word_at(                                                     \
-			 (network).ipv4,                                                           \
-			 OFFSET(net, member) - OFFSET(net, devconf_all) / WORD * WORD) :           \
-		 live((network).address, net, member))
+	(in_window(net, devconf_all, member)                                                       \
+		 ? (MEMBER(net, member))word_at((network).ipv4,                                    \
+						OFFSET(net, member) -                              \
+							OFFSET(net, devconf_all) / WORD * WORD)    \
+		 : live((network).address, net, member))
 
 /* The numbers of /proc/sys/net/ipv4/conf/DEVICE/: places are those of IPV4_DEVCONF_*, less one. */
 enum {

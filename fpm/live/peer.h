@@ -15,7 +15,8 @@
 #define FP_PEER                                                                                    \
 	(HAS_veth_priv_peer && HAS_veth_rq_napi && HAS_proto_per_cpu_fw_alloc &&                   \
 	 HAS_softnet_data_cpu && HAS_PERCPU_softnet_data &&                                        \
-	 HAS_PERCPU_udp_memory_per_cpu_fw_alloc && HAS_net_device_priv && HAS_netdev_rx_queue_rps_map)
+	 HAS_PERCPU_udp_memory_per_cpu_fw_alloc && HAS_net_device_priv &&                          \
+	 HAS_netdev_rx_queue_rps_map)
 
 #if FP_PEER
 /*

@@ -33,6 +33,7 @@ final class ContractBed {
       [
         "ip_forward=1", "conf.all.rp_filter=0", "conf.default.rp_filter=0",
         "conf.all.send_redirects=1", "conf.default.send_redirects=1", "icmp_ratelimit=0",
+        "icmp_ratemask=0",
         "conf.all.accept_local=0", "conf.default.accept_local=0",
       ].map { "net.ipv4.\($0)" })
     for host in topology.hosts {
