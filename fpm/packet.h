@@ -132,6 +132,7 @@ enum {
 	CONFIG_ROUTER = 1 << 1,
 	CONFIG_CALLS_IPTABLES = 1 << 2,
 	CONFIG_VETH = 1 << 3,
+	CONFIG_BEHIND_VETH = 1 << 4, /* generic XDP on a veth */
 };
 
 struct fpd_config {

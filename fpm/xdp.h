@@ -54,6 +54,21 @@ fp_inline outcome judge_sent(u64 skb)
 	return GO_ON;
 }
 
+/*
+ * Behind the driver of a veth nothing tells whether a frame has a tag beside it. It has none when the other
+ * end writes tags into its frames (`ethtool -K DEVICE txvlan off` there).
+ */
+fp_inline int sender_writes_tags(struct device device)
+{
+#if HAS_veth_priv_peer && HAS_net_device_priv
+	u64 peer = (u64)live(device.address + OFFSET(net_device, priv), veth_priv, peer);
+	return peer && !(live(peer, net_device, features) & DEVICE_LAYS_TAGS_ASIDE);
+#else
+	(void)device;
+	return 0;
+#endif
+}
+
 /* The device, and what the frame does not show of itself. */
 fp_inline outcome fp_xdp_enter(struct packet *packet, struct device *device)
 {
@@ -73,8 +88,12 @@ fp_inline outcome fp_xdp_enter(struct packet *packet, struct device *device)
 		}
 	}
 #endif
-	if (!DEVICE_IS_VETH && of_device(*device, features) & DEVICE_STRIPS_TAGS)
+	if (BEHIND_VETH) {
+		if (!sender_writes_tags(*device))
+			return REASON_VLAN_OFFLOAD;
+	} else if (!DEVICE_IS_VETH && of_device(*device, features) & DEVICE_STRIPS_TAGS) {
 		return REASON_VLAN_OFFLOAD;
+	}
 	return fp_device_enter(*device, packet->network);
 }
 

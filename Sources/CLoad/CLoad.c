@@ -183,9 +183,9 @@ int load_run(struct load_object *object, void *frame, uint32_t length, uint32_t 
 uint32_t load_next_id(enum load_kind kind, uint32_t id)
 {
 	uint32_t next = 0;
-	int error = kind == LOAD_PROGRAM ? bpf_prog_get_next_id(id, &next) :
-		    kind == LOAD_MAP	 ? bpf_map_get_next_id(id, &next) :
-					   bpf_link_get_next_id(id, &next);
+	int error = kind == LOAD_PROGRAM ? bpf_prog_get_next_id(id, &next)
+		    : kind == LOAD_MAP	 ? bpf_map_get_next_id(id, &next)
+					 : bpf_link_get_next_id(id, &next);
 
 	return error ? 0 : next;
 }

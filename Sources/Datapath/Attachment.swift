@@ -140,6 +140,9 @@ final class SharedEntry {
 
   init(_ entry: EntryObject) { self.entry = entry }
 
+  /// Lets go of what no interface has any more.
+  func release() { place = nil }
+
   func place(
     for interface: Int32, _ hook: Hook
   ) throws(DatapathError) -> (slots: Handle, program: Program)? {

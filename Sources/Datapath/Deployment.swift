@@ -139,6 +139,7 @@ package final class Deployment {
   package func removeAll() {
     apply([])
     partFromAll()
+    shared.release()
     builder.cancelAll()
     pins?.removeAll()
   }

@@ -73,7 +73,9 @@ package struct FastPath: Sendable {
   private func shape(_ interface: InterfaceGraph, _ hooks: HarmlessHooks) -> JSON.Object {
     let isXDP = interface.hook != .tc
     var variables = JSON.Object([("general", false)])
-    variables.append("veth", .bool(interface.device.isVeth))
+    let isBehind = interface.hook == .genericXDP
+    variables.append("veth", .bool(interface.device.isVeth && !isBehind))
+    variables.append("behind_veth", .bool(interface.device.isVeth && isBehind))
     let modules = interface.nodes.filter { interface.fast.contains($0.module) }
     var names: [String] = []
     for name in modules.map(\.module.rawValue) where !names.contains(name) { names.append(name) }
@@ -113,7 +115,7 @@ package struct FastPath: Sendable {
     if interface.nodes.first?.module == .bridge, interface.fast.contains(.bridge) { flags |= 1 }
     if interface.fast.contains(.router) { flags |= 2 }
     if hooks.bridge.contains(where: { !$0.isEmpty }) { flags |= 4 }
-    if interface.device.isVeth { flags |= 8 }
+    if interface.device.isVeth { flags |= interface.hook == .genericXDP ? 16 : 8 }
     var words = [flags, interface.device.receiveHandler]
     for functions in places {
       words.append(UInt64(functions.count))

@@ -93,10 +93,6 @@ struct Derivation {
     {
       stop(.vlanOffload, "ethtool -K \(link.name) rxvlan off")
     }
-    // In its driver a veth tells a tag that lies beside the frame; behind it nothing does.
-    if preference == .genericXDP, link.kind == .veth {
-      stop(.vlanOffload, "frames of a veth keep their tags beside them; hook: xdp or tc")
-    }
   }
 
   // MARK: - What keeps the interface slow as a whole

@@ -181,14 +181,7 @@ extension ConformanceWalks {
       Step(
         "learning on", ["bridge link set dev p1 learning on"],
         ["interfaces.p1.graph.bridge.conf.learning == true"]),
-      flag("guard"), noFlag("guard"), flag("locked"), noFlag("locked"),
-      flag("neigh_suppress"), noFlag("neigh_suppress"), flag("root_block"), noFlag("root_block"),
-      Step(
-        "a backup port", ["bridge link set dev p1 backup_port p2"],
-        ["interfaces.p1.slow_path has bridge-port-flag"]),
-      Step(
-        "no backup port", ["bridge link set dev p1 nobackup_port"],
-        ["interfaces.p1.slow_path lacks bridge-port-flag"]),
+      flag("locked"), noFlag("locked"),
       Step(
         // Without STP the kernel takes back any state by hand that is not a step towards forwarding.
         "learning by hand", ["bridge link set dev p1 state 2"],

@@ -22,8 +22,11 @@ enum {
 	ETHERNET_HEADER = 14,
 	CHECKSUM_PARTIAL = 3,
 };
-/* NETIF_F_HW_VLAN_CTAG_RX and _STAG_RX */
-#define DEVICE_STRIPS_TAGS (1ULL << 8 | 1ULL << 12)
+/* NETIF_F_HW_VLAN_CTAG_RX */
+#define DEVICE_STRIPS_TAGS (1ULL << 8)
+
+/* NETIF_F_HW_VLAN_CTAG_TX */
+#define DEVICE_LAYS_TAGS_ASIDE (1ULL << 7)
 
 struct device {
 	u64 address; /* of its struct net_device */

@@ -25,8 +25,8 @@ enum {
 	LINK_STATES = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5,
 };
 
-/* NETIF_F_HW_VLAN_CTAG_RX and _STAG_RX */
-#define STRIPS_TAGS (1ULL << 8 | 1ULL << 12)
+/* NETIF_F_HW_VLAN_CTAG_RX */
+#define STRIPS_TAGS (1ULL << 8)
 
 enum { FAMILY_IPV4 = 2, FAMILY_ARP = 3, FAMILY_BRIDGE = 7, FAMILY_IPV6 = 10 };
 
