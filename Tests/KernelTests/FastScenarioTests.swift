@@ -40,10 +40,12 @@ extension Kernel {
         bed,
         [
           FastWay(
-            from: left, to: right, entry: "p1", source: "10.0.1.2", destinations: behind(0x0a66_0000),
+            from: left, to: right, entry: "p1", source: "10.0.1.2",
+            destinations: behind(0x0a66_0000),
             router: (p1, p2)),
           FastWay(
-            from: right, to: left, entry: "p2", source: "10.0.2.2", destinations: behind(0x0a65_0000),
+            from: right, to: left, entry: "p2", source: "10.0.2.2",
+            destinations: behind(0x0a65_0000),
             router: (p2, p1)),
         ]
       )
@@ -96,7 +98,8 @@ extension Kernel {
         try middle.run("ip link set v\(number) master \(name)")
         let mac = try host.mac(of: "eth0")
         try middle.run("bridge fdb replace \(mac) dev v\(number) master static")
-        try middle.run("ip neigh replace 10.88.0.\(10 + number) lladdr \(mac) dev \(name) nud permanent")
+        try middle.run(
+          "ip neigh replace 10.88.0.\(10 + number) lladdr \(mac) dev \(name) nud permanent")
         hosts.append(host)
       }
       let out = try bed.add("out")
