@@ -15,7 +15,9 @@ extension Kernel {
       "  network 10.\(200 + $0 / 256).\($0 % 256).0/24\n"
     }.joined()
 
-    private static func bgp(_ own: Int, _ peer: Int, _ neighbour: String, _ family: String) -> String {
+    private static func bgp(_ own: Int, _ peer: Int, _ neighbour: String, _ family: String)
+      -> String
+    {
       """
       router bgp \(own)
        bgp router-id 10.255.0.\(own % 100)
@@ -40,6 +42,8 @@ extension Kernel {
       let other = try LoadSink(in: third, device: "eth0")
       try router.run(
         "ip neigh replace 10.0.3.2 lladdr \(third.mac(of: "eth0")) dev p3 nud permanent")
+      // What the peer takes back goes nowhere.
+      _ = try router.attempt(["ip", "route", "del", "default"])
       try FastLine.quieten(router)
       let churned = try LoadGenerator(
         in: left, device: "eth0",
@@ -80,9 +84,10 @@ extension Kernel {
           "configure terminal", "route-map FROM permit 10",
           nextHop == "10.0.3.2" ? "set ip next-hop 10.0.3.2" : "no set ip next-hop")
         try ours.type("clear bgp * soft in")
-        #expect(try eventually(within: .seconds(30), every: .milliseconds(100)) {
-          try Self.routes(router, by: nextHop) == Self.count
-        })
+        #expect(
+          try eventually(within: .seconds(30), every: .milliseconds(100)) {
+            try Self.routes(router, by: nextHop) == Self.count
+          })
       }
       let tally = try fast.finish(run)
       let share = (try fpd.usage.cpu - cpu).milliseconds / (Instant.now - start).milliseconds
@@ -101,15 +106,17 @@ extension Kernel {
       try expect(churned, arriveAt: other, instead: fast.line.sink, fast)
       try ours.type("configure terminal", "route-map FROM permit 10", "no set ip next-hop")
       try ours.type("clear bgp * soft in")
-      #expect(try eventually(within: .seconds(30), every: .milliseconds(100)) {
-        try Self.routes(router, by: "10.0.2.2") == Self.count
-      })
+      #expect(
+        try eventually(within: .seconds(30), every: .milliseconds(100)) {
+          try Self.routes(router, by: "10.0.2.2") == Self.count
+        })
       try expect(churned, arriveAt: fast.line.sink, instead: other, fast)
       // The peer goes, its routes go: packets are the kernel's, which has no way for them.
       peer.stop()
-      #expect(try eventually(within: .seconds(30), every: .milliseconds(100)) {
-        try Self.routes(router, by: "10.0.2.2") == 0
-      })
+      #expect(
+        try eventually(within: .seconds(30), every: .milliseconds(100)) {
+          try Self.routes(router, by: "10.0.2.2") == 0
+        })
       let counted = try fpd.stats("p1")
       try send(churned, fast.line.sink, other)
       #expect(fast.line.sink.count.frames == 0 && other.count.frames == 0)

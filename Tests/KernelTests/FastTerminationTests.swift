@@ -15,7 +15,7 @@ extension Kernel {
       .flatMap { try namespace.run($0).output.split(separator: "\n").map(String.init) }
     }
 
-    @Test(arguments: ["xdp", "xdp-generic", "tc", "auto"])
+    @Test(arguments: ["xdp", "tc", "auto"])
     func nothingIsLeft(_ hook: String) throws {
       let bed = try Testbed.hostRouterHost()
       let router = try bed["router"]
