@@ -81,6 +81,8 @@ enum {
 
 #define DEVICE_IS_VETH 0
 
+#define BEHIND_VETH 0
+
 #define ROUTER_CHECKS_PATH 0
 
 

@@ -81,6 +81,8 @@ enum {
 
 #define DEVICE_IS_VETH 0
 
+#define BEHIND_VETH 0
+
 
 #line 1 "tc-bridge.c"
 #include "tc.h"

@@ -77,6 +77,7 @@ enum {
 #define BRIDGE_POSTROUTING config.bridge[4].count
 #define BRIDGE_CALLS_IPTABLES (config.flags & CONFIG_CALLS_IPTABLES)
 #define DEVICE_IS_VETH (config.flags & CONFIG_VETH)
+#define BEHIND_VETH (config.flags & CONFIG_BEHIND_VETH)
 #define ROUTER_CHECKS_PATH 1
 #define FILTERS_VLANS 0
 

@@ -74,6 +74,8 @@ enum {
 
 #define DEVICE_IS_VETH 0
 
+#define BEHIND_VETH 0
+
 #define ROUTER_CHECKS_PATH 1
 
 
