@@ -124,9 +124,10 @@ struct Firewall {
   private mutating func remember(_ hook: NetfilterHook) {
     let point = Int(hook.point.rawValue)
     switch hook.family {
-    case .ipv4: harmless.ipv4[point].append(hook.address)
+    // What is for the machine itself, or from it, is not on the way.
+    case .ipv4 where Self.path.contains(hook.point): harmless.ipv4[point].append(hook.address)
     case .bridge: harmless.bridge[point].append(hook.address)
-    case .ipv6, .arp: break
+    case .ipv4, .ipv6, .arp: break
     }
   }
 

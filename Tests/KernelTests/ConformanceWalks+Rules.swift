@@ -132,11 +132,11 @@ extension ConformanceWalks {
         "a table and a chain without a hook", ["nft: table ip t {;chain side {;counter drop;};}"],
         changesNothing: true),
       Step(
-        "a base chain without rules",
-        ["nft add chain ip t transit { type filter hook forward priority 0 ; }"],
-        ["interfaces.p1.slow_path has netfilter-hook"]),
-      Step(
-        "a rule", ["nft add rule ip t transit ip saddr 10.0.9.9 drop"],
+        "a rule in a chain",
+        [
+          "nft add chain ip t transit { type filter hook forward priority 0 ; }",
+          "nft add rule ip t transit ip saddr 10.0.9.9 drop",
+        ],
         [rules(1, "nftables", "t")]),
       Step(
         "a jump", ["nft add rule ip t transit tcp dport 23 jump side"], [rules(3, "nftables", "t")]),
