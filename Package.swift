@@ -34,6 +34,7 @@ let package = Package(
     .target(
       name: "Introspection", dependencies: ["Netlink", "CNetlink", "CXtables", "CSystem"],
       swiftSettings: strict),
+    .target(name: "Rules", dependencies: ["Introspection"], swiftSettings: strict),
     .target(
       name: "Topology", dependencies: ["Introspection", "OrderedJSON"], swiftSettings: strict),
     .target(
@@ -69,8 +70,8 @@ let package = Package(
     .testTarget(
       name: "PureTests",
       dependencies: [
-        "OrderedJSON", "Netlink", "Introspection", "Topology", "Synth", "Control", "Configuration",
-        "Rendering", "Datapath", "Usage", "CSystem", "Lab",
+        "OrderedJSON", "Netlink", "Introspection", "Rules", "Topology", "Synth", "Control",
+        "Configuration", "Rendering", "Datapath", "Usage", "CSystem", "Lab",
       ],
       resources: [.copy("Fixtures")], swiftSettings: strict),
     .testTarget(
