@@ -216,6 +216,7 @@ extension NamedSet.Element {
         }
       case NFTA_SET_ELEM_OBJREF: value = .object(field.string)
       case NFTA_SET_ELEM_FLAGS: flags = field.big32 ?? 0
+      case NFTA_SET_ELEM_EXPR, NFTA_SET_ELEM_EXPRESSIONS: runsStatements = true
       default: break
       }
     }
