@@ -225,7 +225,7 @@ extension NamedSet.Element {
     if key.isEmpty && !isCatchAll { return nil }
   }
 
-  init(key: [UInt8]) { self.key = key }
+  package init(key: [UInt8]) { self.key = key }
 
   /// An order that does not depend on the kernel's hash seed; the end of a range sorts before the
   /// start of another at the same key.
