@@ -73,6 +73,26 @@ struct FlatWriter {
       if target > rule + 1 { rules[rule].action = .skip(to: target) }
     }
     open.removeAll()
+    compact()
     return start..<rules.count
+  }
+
+  /// Takes out what does nothing: skips that lead to the next rule.
+  private mutating func compact() {
+    var kept: [Int] = []
+    var count = start
+    for place in start..<rules.count {
+      kept.append(count)
+      if rules[place].action == .next && !rules[place].counts { continue }
+      rules[count] = rules[place]
+      count += 1
+    }
+    guard count < rules.count else { return }
+    rules.removeLast(rules.count - count)
+    for place in start..<count {
+      if case .skip(let target) = rules[place].action {
+        rules[place].action = .skip(to: kept[target - start])
+      }
+    }
   }
 }

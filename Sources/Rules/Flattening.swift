@@ -129,6 +129,9 @@ private struct Layout {
         case .accept:
           writer.write(conditions, .accept, origin: origin, counts: branch.counts)
         case .drop: writer.write(conditions, .drop, origin: origin, counts: branch.counts)
+        // Where the chain ends.
+        case .return where rule.takesAll(context):
+          if branch.counts { writer.write(conditions, .next, origin: origin, counts: true) }
         case .return:
           writer.skip(conditions, to: `return`, origin: origin, counts: branch.counts)
         case .punt(let cause):

@@ -6,7 +6,12 @@ final class TableIndex {
   let table: RuleTable
   private let chains: [String: Int]
   private let sets: [String: Int]
-  private var contents: [String: SetContents?] = [:]
+  private var contents: [Asked: SetContents?] = [:]
+
+  private struct Asked: Hashable {
+    var set: String
+    var lengths: [Int]
+  }
 
   init(_ table: RuleTable) {
     self.table = table
@@ -27,11 +32,13 @@ final class TableIndex {
 
   func set(_ name: String) -> NamedSet? { sets[name].map { table.sets[$0] } }
 
-  /// What a set holds; `nil` where that is not known for certain. Taken apart once.
-  func contents(_ name: String) -> SetContents? {
-    if let known = contents[name] { return known }
-    let found = set(name).flatMap(SetContents.init)
-    contents[name] = .some(found)
+  /// What a set holds that is asked with values of these lengths; `nil` where that is not known for
+  /// certain. Taken apart once.
+  func contents(_ name: String, lengths: [Int]) -> SetContents? {
+    let asked = Asked(set: name, lengths: lengths)
+    if let known = contents[asked] { return known }
+    let found = set(name).flatMap { SetContents($0, lengths: lengths) }
+    contents[asked] = .some(found)
     return found
   }
 }
@@ -54,14 +61,15 @@ struct SetContents {
 
   /// Fails for sets that change without a new generation of the ruleset, whose elements are not known,
   /// and such as have elements that do something when they are found.
-  init?(_ set: NamedSet) {
+  init?(_ set: NamedSet, lengths: [Int]) {
     guard set.flags.isDisjoint(with: [.timeout, .dynamic, .objectMap]), set.timeout == 0,
       set.statements.isEmpty, set.flags.contains(.anonymous) || !set.elements.isEmpty
     else { return nil }
-    lengths = [Int(set.keyLength)]
-    if set.flags.contains(.concatenation) || set.fields.count > 1 {
-      lengths = set.fields.map(Int.init)
-    }
+    let padded = lengths.reduce(0) { $0 + (lengths.count > 1 ? ($1 + 3) & ~3 : $1) }
+    // Not every kernel tells the lengths of a concatenation.
+    guard padded == set.keyLength, set.fields.isEmpty || set.fields == lengths.map(UInt32.init)
+    else { return nil }
+    self.lengths = lengths
     var elements: [NamedSet.Element] = []
     for element in set.elements {
       if element.runsStatements { return nil }

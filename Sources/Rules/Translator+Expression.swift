@@ -229,8 +229,9 @@ extension Translator {
     _ name: String, _ from: RuleExpression.Register, _ to: RuleExpression.Register?,
     _ negated: Bool, _ walk: inout RuleWalk, _ registers: inout Registers
   ) -> Bool {
-    guard let set = table.set(name), let contents = table.contents(name),
-      let key = registers.use(from, keyLength: Int(set.keyLength))
+    guard let set = table.set(name),
+      let key = registers.use(from, keyLength: Int(set.keyLength)),
+      let contents = table.contents(name, lengths: key.map(\.length))
     else {
       // An element that is found may run statements of its own, which last.
       walk.punt(.unknown("set \(name)"))
