@@ -77,21 +77,29 @@ struct FlatWriter {
     return start..<rules.count
   }
 
-  /// Takes out what does nothing: skips that lead to the next rule.
+  /// Takes out what does nothing, such as skips that lead to the next rule. From the end, so that
+  /// what lies between is out already.
   private mutating func compact() {
-    var kept: [Int] = []
+    /// For each place the first one from there on that stays.
+    var stays = Array(start...rules.count)
+    var new = stays
+    for place in (start..<rules.count).reversed() {
+      let next = stays[place + 1 - start]
+      if case .skip(let target) = rules[place].action, stays[target - start] == next {
+        rules[place].action = .next
+      }
+      if rules[place].action == .next && !rules[place].counts { stays[place - start] = next }
+    }
     var count = start
-    for place in start..<rules.count {
-      kept.append(count)
-      if rules[place].action == .next && !rules[place].counts { continue }
+    for place in start..<rules.count where stays[place - start] == place {
+      new[place - start] = count
       rules[count] = rules[place]
       count += 1
     }
-    guard count < rules.count else { return }
     rules.removeLast(rules.count - count)
     for place in start..<count {
       if case .skip(let target) = rules[place].action {
-        rules[place].action = .skip(to: kept[target - start])
+        rules[place].action = .skip(to: new[stays[target - start] - start])
       }
     }
   }
