@@ -160,7 +160,8 @@ package enum LateCondition: Equatable, Hashable, Sendable {
   case maskedMark(value: UInt32, mask: UInt32, negated: Bool)
   /// Of the Ethernet frame that came in.
   case sourceMAC([UInt8], negated: Bool)
-  /// Types of the source address that the routing table knows: bit N for `RTN_` type N.
+  /// Types of the source address as `inet_addr_type` finds them in the local table: bit N for `RTN_`
+  /// type N.
   case sourceType(UInt16)
   /// Membership in an ipset, looked up in the kernel's own memory.
   case ipset(index: UInt16, dimensions: [Bool], negated: Bool)

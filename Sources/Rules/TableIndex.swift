@@ -55,8 +55,7 @@ struct SetContents {
   var lengths: [Int]
   /// The element that stands for all others.
   var catchAll: NamedSet.Element?
-  /// Whether an element may lie within another: of two that a packet meets, which one is found is not
-  /// known.
+  /// Of a map, whether a key may lie in two elements: which of them is found is not known.
   var mayOverlap = false
 
   /// Fails for sets that change without a new generation of the ruleset, whose elements are not known,
@@ -82,7 +81,7 @@ struct SetContents {
       else { return nil }
     } else {
       guard readBoxes(elements) else { return nil }
-      mayOverlap = set.flags.contains(.interval)
+      mayOverlap = set.flags.contains([.interval, .map]) && !areApart
     }
   }
 
@@ -104,6 +103,17 @@ struct SetContents {
       if mark.element.isEnd { continue }
       let end = next.map { $0.key - 1 } ?? last
       boxes.append(Box(ranges: [mark.key...end], value: mark.element.value))
+    }
+    return true
+  }
+
+  private var areApart: Bool {
+    guard boxes.count <= 1000 else { return false }
+    for (place, box) in boxes.enumerated() {
+      for other in boxes[..<place]
+      where zip(box.ranges, other.ranges).allSatisfy({ $0.overlaps($1) }) {
+        return false
+      }
     }
     return true
   }

@@ -263,6 +263,10 @@ extension Translator {
         walk.punt(.unknown("map \(name)"))
         return false
       }
+      guard branches.reduce(0, { $0 + $1.1.count }) <= RuleWalk.limit else {
+        walk.punt(.tooMany)
+        return false
+      }
       for (verdict, members) in found {
         if let at = branches.firstIndex(where: { $0.0 == verdict }) {
           branches[at].1 += members

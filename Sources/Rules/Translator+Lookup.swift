@@ -27,7 +27,7 @@ extension Translator {
   mutating func verdicts(
     _ contents: SetContents, _ key: [Registers.Value], _ met: Conjunction
   ) -> [(Verdict, [Conjunction])]? {
-    if contents.mayOverlap && !areApart(contents.boxes) { return nil }
+    if contents.mayOverlap { return nil }
     var order: [Verdict] = []
     var groups: [[[ClosedRange<UInt128>]]] = []
     for box in contents.boxes {
@@ -46,18 +46,6 @@ extension Translator {
       result.append((verdict, found))
     }
     return result
-  }
-
-  private mutating func areApart(_ boxes: [SetContents.Box]) -> Bool {
-    guard boxes.count <= 1000 else { return false }
-    work += boxes.count * boxes.count
-    for (place, box) in boxes.enumerated() {
-      for other in boxes[..<place]
-      where zip(box.ranges, other.ranges).allSatisfy({ $0.overlaps($1) }) {
-        return false
-      }
-    }
-    return true
   }
 
   private mutating func found(

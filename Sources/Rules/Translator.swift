@@ -94,6 +94,9 @@ struct RuleWalk {
   /// Whether there was a condition behind the counter.
   private var narrowed = false
 
+  /// How many alternatives a rule may have.
+  static let limit = 20_000
+
   init(_ context: Conjunction) { alternatives = [context] }
 
   /// Takes one match; false when the rest of the rule has no say any more.
@@ -101,6 +104,11 @@ struct RuleWalk {
     var next: [Conjunction] = []
     var aftermath = Translator.Step.Aftermath.none
     for alternative in alternatives {
+      // Whoever came so far is concerned at most.
+      guard next.count <= Self.limit else {
+        punt(.tooMany)
+        return false
+      }
       switch step(alternative) {
       case .alternatives(let found): next += found.filter(\.isPossible)
       case .unknown(let why, let found, let then):
