@@ -155,7 +155,7 @@ import Testing
       (.unknown(UnknownExtension("FOO")), .unknown("FOO")),
     ] {
       let flat = RuleTable.legacy([Rule([source(1)], target)]).flat()
-      #expect(flat.judge(from(1)) == Outcome(judgement: .punt(cause)))
+      #expect(flat.judge(from(1)) == RuleOutcome(judgement: .punt(cause)))
       #expect(flat.judge(from(2)).judgement == .accept)
     }
   }

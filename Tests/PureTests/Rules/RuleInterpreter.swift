@@ -39,7 +39,7 @@ enum Judgement: Equatable {
   var isPunt: Bool { if case .punt = self { true } else { false } }
 }
 
-struct Outcome: Equatable {
+struct RuleOutcome: Equatable {
   var judgement: Judgement
   /// Rules and policies that counted it, and how often; nothing when it is the kernel's.
   var counted: [FlatRuleset.Origin: Int] = [:]
@@ -47,7 +47,7 @@ struct Outcome: Equatable {
 
 extension FlatRuleset {
   /// Takes the list word by word.
-  func judge(_ packet: TestPacket) -> Outcome {
+  func judge(_ packet: TestPacket) -> RuleOutcome {
     var counted: [Origin: Int] = [:]
     stages: for stage in stages {
       var place = stage.rules.lowerBound
@@ -65,12 +65,12 @@ extension FlatRuleset {
           precondition(target > place)
           place = target
         case .accept: continue stages
-        case .drop: return Outcome(judgement: .drop, counted: counted)
-        case .punt(let cause): return Outcome(judgement: .punt(cause))
+        case .drop: return RuleOutcome(judgement: .drop, counted: counted)
+        case .punt(let cause): return RuleOutcome(judgement: .punt(cause))
         }
       }
     }
-    return Outcome(judgement: .accept, counted: counted)
+    return RuleOutcome(judgement: .accept, counted: counted)
   }
 }
 
