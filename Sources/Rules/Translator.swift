@@ -213,8 +213,7 @@ enum Effects {
     // Matches of iptables that remember or count.
     "connlimit", "hashlimit", "limit", "nfacct", "quota", "rateest", "recent", "statistic",
     // Expressions of nftables.
-    "connlimit", "dnat", "dup", "dynset", "flow_offload", "fwd", "last", "limit", "log",
-    "masquerade", "notrack", "objref", "queue", "quota", "redirect", "snat", "synproxy", "tproxy",
-    "verdict queue",
+    "dnat", "dup", "dynset", "flow_offload", "fwd", "last", "log", "masquerade", "notrack",
+    "objref", "queue", "redirect", "snat", "synproxy", "tproxy",
   ]
 }

@@ -227,4 +227,23 @@ import Testing
     #expect(table.flat(.ip).judge(TestPacket()).judgement == .accept)
     #expect(table.flat(.ip6).judge(.with { $0.family = .ip6 }).judgement == .drop)
   }
+
+  /// 200 input interfaces with 200 output interfaces.
+  @Test func alternativesWithoutEndArePunted() {
+    let indexes = set(
+      [], keyLength: 4,
+      (0..<200).map { element([UInt8($0), 0, 0, 0]) })
+    let flat = flat(
+      [
+        source, .compare(.equal, from: first, value(0x0a00_0001, 4)), .meta(key: 4, to: first),
+        .lookup(set: "s", from: first, to: nil, negated: false), .meta(key: 5, to: first),
+        .lookup(set: "s", from: first, to: nil, negated: false), .verdict(.drop),
+      ], [indexes])
+    #expect(flat.rules.count < 1000)
+    #expect(flat.judge(from(1)).judgement == .punt(.tooMany))
+    #expect(flat.judge(from(2)).judgement == .accept)
+    var elsewhere = from(1)
+    elsewhere.inputIndex = 1000
+    #expect(flat.judge(elsewhere).judgement == .accept)
+  }
 }
