@@ -78,7 +78,8 @@ package struct FlatRule: Equatable, Sendable {
     /// On to the next stage.
     case accept
     case drop
-    /// What happens is the kernel's to decide.
+    /// What happens is the kernel's to decide, from the start: what the packet passed before does not
+    /// count either.
     case punt(Cause)
   }
 
@@ -108,7 +109,12 @@ package enum Condition: Equatable, Sendable {
   package enum Direction: Equatable, Hashable, Sendable { case input, output }
 }
 
-/// A number that a packet has.
+/// A number that a packet has, always as it came in, whichever hook a rule stands at.
+///
+/// Rules of which a packet's transport header is part do not see a header that is not whole: iptables
+/// drops such a packet, nftables lets it pass. Whoever classifies therefore leaves to the kernel what is
+/// no later fragment and has fewer bytes of its transport header than 20 (TCP), 8 (UDP, UDP-Lite, ICMP,
+/// ICMPv6) or 12 (SCTP, DCCP), and fragments of TCP with the offset 1, which iptables drops.
 package enum Field: UInt8, CaseIterable, Equatable, Hashable, Sendable {
   /// Addresses, in host order; IPv4 ones in the low 32 bits.
   case source, destination
@@ -124,7 +130,7 @@ package enum Field: UInt8, CaseIterable, Equatable, Hashable, Sendable {
   case icmp
   /// Total length (IPv4), or payload length and header (IPv6).
   case length
-  /// As the rule sees it: less one from the forward hook on.
+  /// TTL or hop limit. Packets with less than 2 are not forwarded and never asked about.
   case ttl
   /// The whole byte.
   case tos
@@ -138,7 +144,8 @@ package enum Field: UInt8, CaseIterable, Equatable, Hashable, Sendable {
     case .source, .destination: family == .ip ? 0xffff_ffff : .max
     case .laterFragment: 1
     case .transport, .tcpFlags, .ttl, .tos: 0xff
-    case .sourcePort, .destinationPort, .icmp, .length: 0xffff
+    case .sourcePort, .destinationPort, .icmp: 0xffff
+    case .length: family == .ip ? 0xffff : 0xffff + 40
     case .mark: 0xffff_ffff
     case .packetType: 7
     }
@@ -151,8 +158,10 @@ package enum LateCondition: Equatable, Hashable, Sendable {
   case maskedAddress(source: Bool, value: UInt128, mask: UInt128, negated: Bool)
   /// The mark under a mask.
   case maskedMark(value: UInt32, mask: UInt32, negated: Bool)
+  /// Of the Ethernet frame that came in.
   case sourceMAC([UInt8], negated: Bool)
-  /// Types of the source address that the routing table knows: bit N for `RTN_` type N.
+  /// Types of the source address as `inet_addr_type` finds them in the local table: bit N for `RTN_`
+  /// type N.
   case sourceType(UInt16)
   /// Membership in an ipset, looked up in the kernel's own memory.
   case ipset(index: UInt16, dimensions: [Bool], negated: Bool)

@@ -51,6 +51,8 @@ package struct NamedSet: Equatable, Sendable {
     package var keyEnd: [UInt8]?
     package var isEnd = false
     package var isCatchAll = false
+    /// Whether a packet that finds it runs statements of this element: counters, limits …
+    package var runsStatements = false
     package var value: Value?
 
     package enum Value: Equatable, Sendable {

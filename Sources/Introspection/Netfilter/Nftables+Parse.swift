@@ -216,6 +216,7 @@ extension NamedSet.Element {
         }
       case NFTA_SET_ELEM_OBJREF: value = .object(field.string)
       case NFTA_SET_ELEM_FLAGS: flags = field.big32 ?? 0
+      case NFTA_SET_ELEM_EXPR, NFTA_SET_ELEM_EXPRESSIONS: runsStatements = true
       default: break
       }
     }
@@ -224,7 +225,7 @@ extension NamedSet.Element {
     if key.isEmpty && !isCatchAll { return nil }
   }
 
-  init(key: [UInt8]) { self.key = key }
+  package init(key: [UInt8]) { self.key = key }
 
   /// An order that does not depend on the kernel's hash seed; the end of a range sorts before the
   /// start of another at the same key.

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+import Introspection
+
+/// What one rule does with the packets that arrive at it.
+struct TranslatedRule {
+  /// Whom a counter sees that stands before the rule's last condition.
+  var counted: [Conjunction] = []
+  /// A packet takes the first branch whose conditions it meets; one that meets none falls through.
+  var branches: [Branch] = []
+  /// Whether a packet may meet the conditions of several branches.
+  var overlaps = false
+
+  struct Branch {
+    /// Any of them.
+    var conditions: [Conjunction]
+    var outcome: Outcome
+    var counts: Bool
+  }
+
+  enum Outcome: Equatable {
+    case fallThrough, accept, drop, `return`
+    case jump(String)
+    case goto(String)
+    case punt(FlatRule.Cause)
+  }
+}
+
+/// Puts rules into the terms of flat ones, for packets of a family at a hook.
+struct Translator {
+  let family: RuleFamily
+  let hook: ChainHook
+  let table: TableIndex
+  let ipsets: [UInt16: IPSet]
+  /// How many elements of sets it went through.
+  var work = 0
+
+  /// What becomes of the packets that meet `conditions` at a rule's match.
+  enum Step {
+    /// They meet the match when they meet any of these.
+    case alternatives([Conjunction])
+    /// Whether they meet it is not known; at least these must hold.
+    case unknown(FlatRule.Cause, [Conjunction], Aftermath)
+
+    /// What asking a match whose meaning is not known may lead to.
+    enum Aftermath {
+      /// Nothing: a packet that it concerns must still meet what the rule asks next.
+      case none
+      /// Something that lasts, or the packet's end.
+      case any
+    }
+  }
+
+  init(
+    family: RuleFamily, hook: ChainHook, table: TableIndex, ipsets: [UInt16: IPSet]
+  ) {
+    (self.family, self.hook, self.table, self.ipsets) = (family, hook, table, ipsets)
+  }
+
+  mutating func translate(_ rule: Rule, within context: Conjunction) -> TranslatedRule {
+    var walk = RuleWalk(context)
+    if table.backend == .iptablesLegacy || rule.expressions.isEmpty {
+      for match in rule.matches {
+        guard walk.meet({ step(match, $0) }) else { return walk.result }
+      }
+      if table.backend == .iptablesLegacy {
+        guard walk.count() else { return walk.result }
+      }
+      walk.end(rule.target)
+    } else {
+      var registers = Registers()
+      for (place, expression) in rule.expressions.enumerated() {
+        // Nothing is known to stand behind a verdict map; an element could let it be reached.
+        if case .lookup(_, _, .some(.verdict), _) = expression, place + 1 < rule.expressions.count {
+          walk.punt(.unknown("verdict map"))
+          return walk.result
+        }
+        guard step(expression, &walk, &registers) else { return walk.result }
+      }
+      if registers.holdsUnsettled { walk.note("payload") }
+      walk.end(.fallThrough)
+    }
+    return walk.result
+  }
+}
+
+/// A rule while it is gone through from left to right.
+struct RuleWalk {
+  /// A packet is still concerned when it meets any of these.
+  private(set) var alternatives: [Conjunction]
+  private(set) var result = TranslatedRule()
+  /// Why it is not known whether it is.
+  private var cause: FlatRule.Cause?
+  private var counted: [Conjunction]?
+  /// Whether there was a condition behind the counter.
+  private var narrowed = false
+
+  /// How many alternatives a rule may have.
+  static let limit = 20_000
+
+  init(_ context: Conjunction) { alternatives = [context] }
+
+  /// Takes one match; false when the rest of the rule has no say any more.
+  mutating func meet(_ step: (Conjunction) -> Translator.Step) -> Bool {
+    var next: [Conjunction] = []
+    var aftermath = Translator.Step.Aftermath.none
+    for alternative in alternatives {
+      // Whoever came so far is concerned at most.
+      guard next.count <= Self.limit else {
+        punt(.tooMany)
+        return false
+      }
+      switch step(alternative) {
+      case .alternatives(let found): next += found.filter(\.isPossible)
+      case .unknown(let why, let found, let then):
+        let found = found.filter(\.isPossible)
+        if found.isEmpty { continue }
+        next += found
+        cause = cause ?? why
+        if case .any = then { aftermath = .any }
+      }
+    }
+    if next.map(\.steps) != alternatives.map(\.steps) { narrowed = true }
+    alternatives = next
+    guard case .any = aftermath, let cause else { return true }
+    punt(cause)
+    return false
+  }
+
+  /// Something that is not understood, and of no consequence when the rest of the rule is not met.
+  mutating func note(_ name: String) { cause = cause ?? .unknown(name) }
+
+  /// A counter; false when it stops the rule's being followed.
+  mutating func count() -> Bool {
+    if let cause {
+      punt(cause)
+      return false
+    }
+    if counted != nil {
+      punt(.unknown("counter"))
+      return false
+    }
+    (counted, narrowed) = (alternatives, false)
+    return true
+  }
+
+  /// Whoever came so far is the kernel's.
+  mutating func punt(_ why: FlatRule.Cause) { end([(alternatives, .punt(cause ?? why))]) }
+
+  mutating func end(_ target: Target) {
+    if let cause {
+      // Without consequences it does not matter whether the rule is met.
+      if target == .fallThrough && counted == nil { return }
+      return punt(cause)
+    }
+    let outcome: TranslatedRule.Outcome =
+      switch target {
+      case .fallThrough: .fallThrough
+      case .accept: .accept
+      case .drop: .drop
+      case .return: .return
+      case .jump(let chain): .jump(chain)
+      case .goto(let chain): .goto(chain)
+      case .queue: .punt(.effect("QUEUE"))
+      case .reject: .punt(.effect("REJECT"))
+      case .verdictMap: .punt(.unknown("verdict map"))
+      case .unknown(let kept): .punt(Effects.cause(kept.name))
+      }
+    end([(alternatives, outcome)])
+  }
+
+  /// A branch as it is when nothing before it was unknown.
+  func certain(
+    _ branch: ([Conjunction], TranslatedRule.Outcome)
+  ) -> ([Conjunction], TranslatedRule.Outcome) {
+    guard let cause else { return branch }
+    return (branch.0, .punt(cause))
+  }
+
+  /// The rule's branches; those that count do so where the rule ends.
+  mutating func end(
+    _ branches: [([Conjunction], TranslatedRule.Outcome)], overlaps: Bool = false,
+    narrowed more: Bool = false
+  ) {
+    var counts = counted != nil
+    if let counted, narrowed || more {
+      result.counted = counted
+      counts = false
+    }
+    result.overlaps = overlaps
+    for (conditions, outcome) in branches where !conditions.isEmpty {
+      if outcome == .fallThrough && !counts && !overlaps { continue }
+      if case .punt = outcome {
+        result.branches.append(.init(conditions: conditions, outcome: outcome, counts: false))
+      } else {
+        result.branches.append(.init(conditions: conditions, outcome: outcome, counts: counts))
+      }
+    }
+  }
+}
+
+/// What has an effect that only the kernel has.
+enum Effects {
+  static func cause(_ name: String) -> FlatRule.Cause {
+    known.contains(name) ? .effect(name) : .unknown(name)
+  }
+
+  private static let known: Set<String> = [
+    // Targets of iptables.
+    "AUDIT", "CHECKSUM", "CLASSIFY", "CLUSTERIP", "CONNMARK", "CONNSECMARK", "CT", "DNAT", "DSCP",
+    "ECN", "HL", "HMARK", "IDLETIMER", "LED", "LOG", "MARK", "MASQUERADE", "NETMAP", "NFLOG",
+    "NFQUEUE", "NOTRACK", "RATEEST", "REDIRECT", "SECMARK", "SET", "SNAT", "SYNPROXY", "TCPMSS",
+    "TCPOPTSTRIP", "TEE", "TOS", "TPROXY", "TRACE", "TTL", "ULOG",
+    // Matches of iptables that remember or count.
+    "connlimit", "hashlimit", "limit", "nfacct", "quota", "rateest", "recent", "statistic",
+    // Expressions of nftables.
+    "dnat", "dup", "dynset", "flow_offload", "fwd", "last", "log", "masquerade", "notrack",
+    "objref", "queue", "redirect", "snat", "synproxy", "tproxy",
+  ]
+}
