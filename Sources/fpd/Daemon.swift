@@ -24,7 +24,7 @@ final class Daemon {
   private let server: ControlServer
   private let notice = ServiceNotice()
   private let namespaceLock: NamespaceLock
-  private let replaceWatch: ReplaceWatch?
+  private var replaceWatch: ReplaceWatch?
   private let signals: Int32
   private var watchdog: EventLoop.Timer?
   private var sampling: EventLoop.Timer?
@@ -98,7 +98,10 @@ final class Daemon {
       pilot?.follow(tracker.graph)
       tellMonitors()
     }
-    tracker.onSettled = { [unowned self] in settle() }
+    tracker.onSettled = { [unowned self] in
+      listenForReplaces()
+      settle()
+    }
     if let pilot {
       tracker.withoutOurs = { [unowned pilot] in pilot.withoutOurs($0) }
       pilot.onChange = { [unowned self] in
@@ -254,6 +257,19 @@ final class Daemon {
     settle()
   }
 
+  /// Tables are listened to while there are any; that the first one comes shows on the hooks.
+  private func listenForReplaces() {
+    guard let watch = replaceWatch else { return }
+    guard tracker.state.hasReplaceableTables else { return watch.stopListening() }
+    do {
+      if try watch.listen() { tracker.tablesReplaced() }
+    } catch {
+      // The comparison of identities sees the same, some milliseconds later.
+      log.notice("changes of iptables-legacy are noticed by comparing: \(error)")
+      replaceWatch = nil
+    }
+  }
+
   private var isSettled: Bool { tracker.isSettled && pilot?.isSettled ?? true }
 
   /// What is live may now be what the kernel is configured to do.
@@ -315,9 +331,10 @@ final class Daemon {
       modules: interface.nodes.map(\.module.rawValue),
       reason: interface.mainObstacle?.rawValue, fastShare: nil)
     switch pilot?.standing(of: interface.index) {
-    case .live(let hook)?:
+    case .live(let hook, let isProvisional)?:
       status.hook = InterfaceStatus.Hook(rawValue: hook.rawValue) ?? .none
       status.accelerated = true
+      status.program = isProvisional ? .general : .own
       status.modules = interface.nodes.map(\.module).filter(interface.fast.contains).map(\.rawValue)
       status.reason = nil
       status.fastShare = samples.share(of: interface.index)

@@ -118,7 +118,11 @@ fp_inline outcome process(struct __sk_buff *context, struct packet *packet)
 SEC("tc") int fpd_tc(struct __sk_buff *context)
 {
 	struct packet packet = { 0 };
-	outcome outcome = process(context, &packet);
+	const void *frame = (void *)(long)context->data;
+	u64 device = fp_tc_device(context);
+	outcome outcome = REASON_LOCAL_DELIVERY;
+	if (!fp_bridge_is_addressed(frame, device) || fp_tc_is_asked(context))
+		outcome = process(context, &packet);
 	return fp_tc_finish(context, &packet, outcome);
 }
 

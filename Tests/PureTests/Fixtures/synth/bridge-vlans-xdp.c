@@ -118,7 +118,11 @@ fp_inline outcome process(struct xdp_md *context, struct packet *packet)
 SEC("xdp") int fpd_xdp(struct xdp_md *context)
 {
 	struct packet packet = { 0 };
-	outcome outcome = process(context, &packet);
+	const void *frame = (void *)(long)context->data;
+	u64 device = fp_xdp_device(context);
+	outcome outcome = REASON_LOCAL_DELIVERY;
+	if (!fp_bridge_is_addressed(frame, device) || fp_xdp_is_asked(context))
+		outcome = process(context, &packet);
 	return fp_xdp_finish(context, &packet, outcome);
 }
 

@@ -82,6 +82,7 @@ enum {
 #line 1 "tc-router.c"
 #include "tc.h"
 #include "router.h"
+#include "local.h"
 
 /* A frame on a device that IP sees itself. */
 fp_inline outcome from_device(struct packet *packet, struct device device)
@@ -128,7 +129,14 @@ fp_inline outcome process(struct __sk_buff *context, struct packet *packet)
 SEC("tc") int fpd_tc(struct __sk_buff *context)
 {
 	struct packet packet = { 0 };
-	outcome outcome = process(context, &packet);
+	const void *frame = (void *)(long)context->data;
+	u64 device = fp_tc_device(context);
+	outcome outcome = REASON_LOCAL_DELIVERY;
+	if (!fp_local_is_known(frame, device) || fp_tc_is_asked(context)) {
+		outcome = process(context, &packet);
+		if (packet.is_own)
+			fp_local_remember(frame, device);
+	}
 	return fp_tc_finish(context, &packet, outcome);
 }
 
