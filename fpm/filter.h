@@ -101,6 +101,7 @@ struct filter_turn {
 /* A rule, in one word: where to go on or how it ends, what counts it, and what else to look at. */
 enum {
 	RULE_ENDS = 1 << 23,
+	RULE_IS_LAST = 1 << 22, /* no rule with conditions is behind the place it leads to */
 	RULE_PLACE = (1 << 24) - 1,
 	RULE_COUNTER_SHIFT = 24,
 	RULE_LATE_SHIFT = 48,
@@ -434,13 +435,17 @@ fp_inline outcome fp_filter_judge(const struct packet *packet, const struct filt
 	const u64 nothing = nothing_known(image);
 	u64 word = common_word(image, &rows, 0);
 #if FILTER_SUMMARY
-	u64 chunks = word, any = word;
-#pragma clang loop unroll(full)
-	for (u32 i = 1; i < FILTER_SUMMARY; i++)
-		any |= common_word(image, &rows, i * 8);
-	if (!any)
-		return take_turn(filter, &head->first);
+	u64 chunks = word;
 	u32 part = 0, chunk = 0;
+#pragma clang loop unroll(full)
+	for (u32 i = 1; i < FILTER_SUMMARY; i++) {
+		if (!chunks) {
+			chunks = common_word(image, &rows, i * 8);
+			part = i;
+		}
+	}
+	if (!chunks)
+		return take_turn(filter, &head->first);
 	word = 0;
 #else
 	if (!word)
@@ -459,15 +464,14 @@ fp_inline outcome fp_filter_judge(const struct packet *packet, const struct filt
 		chunks ^= nothing;
 		chunk ^= nothing;
 		part ^= nothing;
-#endif
 		if (!word) {
-#if FILTER_SUMMARY
 			if (!chunks) {
 				if (++part >= FILTER_SUMMARY)
 					goto end;
 				chunks = common_word(image, &rows,
 						     (part & (FILTER_SUMMARY - 1)) * 8);
-				continue;
+				if (!chunks)
+					continue;
 			}
 			chunk = part * FILTER_CHUNK + lowest_bit(image, chunks);
 			chunks &= chunks - 1;
@@ -476,11 +480,13 @@ fp_inline outcome fp_filter_judge(const struct packet *packet, const struct filt
 			word = common_chunk(image, &rows, chunk);
 			if (chunk == place / FILTER_CHUNK)
 				word &= ~0ULL << (place & 63);
-			continue;
+			if (!word)
+				continue;
+		}
 #else
+		if (!word)
 			goto end;
 #endif
-		}
 		u32 rule = chunk * FILTER_CHUNK + lowest_bit(image, word);
 		u32 next = rule, always = turn_at(image, place)->always;
 		if (always < rule)
@@ -517,6 +523,10 @@ fp_inline outcome fp_filter_judge(const struct packet *packet, const struct filt
 			filter->last = FILTER_NONE;
 			filter->rule = next;
 			return fp_filter_end(place & ~RULE_ENDS);
+		}
+		if (place & RULE_IS_LAST) {
+			place &= ~RULE_IS_LAST;
+			goto end;
 		}
 		if (place > rule)
 			word = place / FILTER_CHUNK > chunk ? 0 : word & ~0ULL << (place & 63);

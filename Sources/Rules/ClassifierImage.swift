@@ -117,6 +117,7 @@ package enum ClassifierLayout {
 
   package static let none = UInt32.max
   package static let ruleEnds: UInt32 = 1 << 23
+  package static let ruleIsLast: UInt32 = 1 << 22
   package static let ruleNoCounter: UInt32 = (1 << 24) - 1
   package static let deBruijn: UInt64 = 0x03f7_9d71_b4cb_0a89
 

@@ -73,6 +73,7 @@ extension Classifier.Build {
     var records: [LateCondition] = []
     var isLast: [Bool] = []
     var words: [UInt64] = []
+    let conditionsEnd = (rules.lastIndex { !$0.isUnconditional && !$0.isImpossible } ?? -1) + 1
     for (index, rule) in ruleset.rules.enumerated() {
       var place: UInt32
       switch rule.action {
@@ -81,6 +82,9 @@ extension Classifier.Build {
       case .accept: place = UInt32(stageEnds[index])
       case .drop: place = ClassifierLayout.ruleEnds | ClassifierEnd.drop.rawValue
       case .punt(let cause): place = ClassifierLayout.ruleEnds | ClassifierEnd(cause).rawValue
+      }
+      if place & ClassifierLayout.ruleEnds == 0, place >= conditionsEnd {
+        place |= ClassifierLayout.ruleIsLast
       }
       var late = rules[index].late
       if late.count > ClassifierLayout.checksMax || records.count + late.count > 0xffff {

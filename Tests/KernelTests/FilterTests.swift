@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Lab
+import Rules
+import Testing
+
+extension Kernel {
+  /// fpm/filter.h in this kernel against the list of rules read from the top.
+  @Suite struct FilterTests {
+    private static func outcome(_ end: RulePacket.Judgement.End) -> Int32 {
+      switch end {
+      case .accept: -1
+      case .drop: 1
+      case .unknown: reason("RULE_UNKNOWN")
+      case .effect: reason("RULE_EFFECT")
+      case .tooMany: reason("RULES_TOO_MANY")
+      }
+    }
+
+    private static func reason(_ name: String) -> Int32 {
+      Int32(2 + (FilterProgram.reasons.firstIndex(of: name) ?? -100))
+    }
+
+    /// Packets of one ruleset, and what was counted for all of them.
+    private func compare(
+      _ ruleset: FlatRuleset, _ chance: inout RandomRules, packets: Int,
+      by source: FilterProgram.Source,
+      _ objects: inout [ClassifierShape: [UInt8]], _ note: String
+    ) throws {
+      let image = try Classifier.image(of: ruleset, interfaces: chance.interfaces)
+      let bytes = try objects[image.shape] ?? source.object(of: image.shape)
+      objects[image.shape] = bytes
+      let program = try FilterProgram(bytes, image)
+      var expected: [Int: (packets: UInt64, bytes: UInt64)] = [:]
+      for _ in 0..<packets {
+        let packet = chance.packet()
+        let list = packet.judge(by: ruleset)
+        let found = try program.judge(packet)
+        if found.outcome == Self.reason("RULES_MET"), list.counted.count > 16 { continue }
+        guard found.outcome == Self.outcome(list.end) else {
+          Issue.record("\(note): \(packet): \(found), not \(list)")
+          return
+        }
+        for origin in list.counted {
+          let sum = expected[origin] ?? (0, 0)
+          expected[origin] = (sum.packets + 1, sum.bytes + UInt64(packet.length))
+        }
+      }
+      let counted = try program.counts()
+      #expect(Set(counted.keys) == Set(expected.keys), "\(note)")
+      for (origin, sum) in expected {
+        #expect(counted[origin]?.packets == sum.packets, "\(note), origin \(origin)")
+        #expect(counted[origin]?.bytes == sum.bytes, "\(note), origin \(origin)")
+      }
+    }
+
+    static let compilers = ["clang", "/opt/swift/usr/bin/clang"].filter {
+      (name: String) -> Bool in
+      !name.contains("/") || access(name, X_OK) == 0
+    }
+
+    @Test(arguments: compilers) func aProgramSaysWhatTheRulesSay(_ compiler: String) throws {
+      let source = try FilterProgram.Source(compiler: compiler)
+      var objects: [ClassifierShape: [UInt8]] = [:]
+      for (index, count) in [1, 3, 10, 30, 64, 65, 100, 200, 300, 1000, 5000].enumerated() {
+        for turn in 0..<(count < 1000 ? 3 : 1) as Range<Int> {
+          let seed = UInt64(index * 10 + turn + 1)
+          var chance = RandomRules(seed: seed, wide: turn != 1)
+          let ruleset = chance.ruleset(rules: count)
+          try compare(
+            ruleset, &chance, packets: 300, by: source, &objects, "\(count) rules, seed \(seed)")
+        }
+      }
+    }
+
+    /// Figures of this machine, where somebody wants them: FPD_MEASURE=1.
+    @Test(.enabled("measures when FPD_MEASURE is set") { getenv("FPD_MEASURE") != nil })
+    func whatItCosts() throws {
+      let source = try FilterProgram.Source()
+      for kind in FilterLoad.allCases {
+        for count in [1, 10, 100, 1000, 10_000] {
+          var load = RandomRules(seed: 7)
+          let ruleset = kind.ruleset(rules: count, &load)
+          let began = ContinuousClock.now
+          let image = try Classifier.image(of: ruleset, interfaces: [])
+          let built = ContinuousClock.now - began
+          let bytes = try source.object(of: image.shape)
+          let loading = ContinuousClock.now
+          let program = try FilterProgram(bytes, image)
+          let loaded = ContinuousClock.now - loading
+          let cost = try program.cost(of: kind.packets(1024, ruleset, &load))
+          let size = try program.size()
+          print(
+            "\(kind) \(count) rules: \(cost.with - cost.without) ns (\(cost.with) - \(cost.without)),",
+            "image \(image.used / 1024) of \(image.shape.size / 1024) KiB made in \(built),",
+            "three programs and their maps loaded in \(loaded),",
+            "\(size.instructions) instructions, \(size.verified) verified")
+        }
+      }
+    }
+  }
+}
