@@ -470,8 +470,7 @@ fp_inline outcome fp_filter_judge(const struct packet *packet, const struct filt
 					goto end;
 				chunks = common_word(image, &rows,
 						     (part & (FILTER_SUMMARY - 1)) * 8);
-				if (!chunks)
-					continue;
+				continue;
 			}
 			chunk = part * FILTER_CHUNK + lowest_bit(image, chunks);
 			chunks &= chunks - 1;
@@ -480,8 +479,7 @@ fp_inline outcome fp_filter_judge(const struct packet *packet, const struct filt
 			word = common_chunk(image, &rows, chunk);
 			if (chunk == place / FILTER_CHUNK)
 				word &= ~0ULL << (place & 63);
-			if (!word)
-				continue;
+			continue;
 		}
 #else
 		if (!word)

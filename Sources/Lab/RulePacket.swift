@@ -31,7 +31,16 @@ package struct RulePacket: Equatable, Sendable {
   package struct Judgement: Equatable, Sendable {
     package enum End: Equatable, Sendable { case accept, drop, unknown, effect, tooMany }
     package var end: End
+    /// Nothing where the kernel decides, which counts it itself.
     package var counted: [Int] = []
+    /// How many rules that count it has met.
+    package var met: Int
+
+    fileprivate init(_ end: End, _ met: [Int]) {
+      self.end = end
+      counted = end == .accept || end == .drop ? met : []
+      self.met = met.count
+    }
   }
 
   /// Walks the list.
@@ -46,7 +55,7 @@ package struct RulePacket: Equatable, Sendable {
         case .no:
           place += 1
           continue
-        case .unknown: return Judgement(end: .unknown)
+        case .unknown: return Judgement(.unknown, counted)
         case .yes: break
         }
         if rule.counts { counted.append(rule.origin) }
@@ -54,14 +63,14 @@ package struct RulePacket: Equatable, Sendable {
         case .next: place += 1
         case .skip(let to): place = to
         case .accept: break walk
-        case .drop: return Judgement(end: .drop, counted: counted)
-        case .punt(.unknown): return Judgement(end: .unknown)
-        case .punt(.effect): return Judgement(end: .effect)
-        case .punt(.tooMany): return Judgement(end: .tooMany)
+        case .drop: return Judgement(.drop, counted)
+        case .punt(.unknown): return Judgement(.unknown, counted)
+        case .punt(.effect): return Judgement(.effect, counted)
+        case .punt(.tooMany): return Judgement(.tooMany, counted)
         }
       }
     }
-    return Judgement(end: .accept, counted: counted)
+    return Judgement(.accept, counted)
   }
 
   private enum Answer { case yes, no, unknown }

@@ -22,8 +22,11 @@ final class FilterProgram {
     let includes: Includes
     let compiler: Compiler
 
-    init(compiler name: String = "clang") throws {
-      layout = try KernelLayout(types: TextFile.read("fpm/kernel/types.h")).text
+    /// `bounded`: with loops as on kernels that have no may_goto.
+    init(compiler name: String = "clang", bounded: Bool = false) throws {
+      layout =
+        try KernelLayout(types: TextFile.read("fpm/kernel/types.h")).text
+        + (bounded ? "#undef HAS_bpf_verifier_state_may_goto_depth\n" : "")
       includes = try Includes(["fpm"])
       guard let found = Compiler(configured: name, timeLimit: .seconds(60)) else {
         throw LabError("there is no \(name)")
