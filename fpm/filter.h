@@ -151,9 +151,9 @@ struct filter_head {
 
 enum {
 	FILTER_SLACK = 1024, /* behind FILTER_SIZE, for what lies beside a place */
-	FILTER_STEPS = 64,
-	FILTER_CHUNK = 64,  /* rules in a word */
-	FILTER_GROUP = 512, /* rules in a block */
+	FILTER_STEPS = 16,   /* on kernels that have no may_goto: verifying takes too long */
+	FILTER_CHUNK = 64,   /* rules in a word */
+	FILTER_GROUP = 512,  /* rules in a block */
 };
 #define FILTER_WORD (FILTER_SIZE - 8) /* makes any number the place of a word */
 #define FILTER_HALF (FILTER_SIZE - 4)
@@ -177,6 +177,15 @@ struct {
 } fpd_rule_counts SEC(".maps");
 
 typedef const void *image;
+
+/*
+ * Zero, which the verifier does not know. It is through with a loop when it comes to its head again with
+ * nothing that it has not seen there: what it makes of the numbers that a turn leaves is taken from it.
+ */
+fp_inline u64 nothing_known(image image)
+{
+	return ((const volatile struct filter_head *)image)->unknown;
+}
 
 /* ---- from values to rows ---- */
 
@@ -311,15 +320,6 @@ fp_inline u64 common_chunk(image image, const struct filter_rows *rows, u32 chun
 }
 #endif
 
-/*
- * Zero, which the verifier does not know. It is through with a loop when it comes to its head again with
- * nothing that it has not seen there: what it makes of the numbers that a turn leaves is taken from it.
- */
-fp_inline u64 nothing_known(image image)
-{
-	return ((const volatile struct filter_head *)image)->unknown;
-}
-
 fp_inline u32 lowest_bit(image image, u64 word)
 {
 	const struct filter_head *head = image;
@@ -380,9 +380,11 @@ fp_inline outcome judge_check(const struct filter_check *check, const struct fil
 fp_inline outcome judge_checks(image image, u32 place, const struct filter_key *key,
 			       const struct packet *packet)
 {
+	const u64 nothing = nothing_known(image);
 	repeat(CHECKS)
 	{
 		or_give_up(many);
+		place ^= nothing;
 		const struct filter_check *check = image + (place & FILTER_WORD);
 		u32 kind = check->kind;
 		outcome result = judge_check(check, key, packet);

@@ -125,7 +125,7 @@ package enum ClassifierLayout {
   package static let checkLast: UInt32 = 1 << 9
 
   /// The room for images: in steps, so that few rulesets ask for another program.
-  package static let sizes = [1 << 16, 1 << 19, 1 << 21, 1 << 23, 1 << 25, 1 << 26]
+  package static let sizes = [16, 19, 21, 22, 23, 24, 25, 26].map { 1 << $0 }
   package static let counterSizes = [64, 1024, 16_384, 131_072]
 
   /// The table of a field that has one value for each entry; `nil` for those that are searched.
