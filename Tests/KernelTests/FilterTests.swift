@@ -78,6 +78,51 @@ extension Kernel {
       }
     }
 
+    /// What iptables' matches drop on sight, so that no rule is asked.
+    @Test func aTransportHeaderThatIsCutShortIsTheKernels() throws {
+      var load = RandomRules(seed: 2)
+      let ruleset = FilterLoad.fiveTuples.ruleset(rules: 10, &load)
+      let image = try Classifier.image(of: ruleset, interfaces: [])
+      let program = try FilterProgram(FilterProgram.Source().object(of: image.shape), image)
+      for (transport, size) in [(6, 20), (17, 8), (136, 8), (1, 8), (132, 12), (33, 12)] {
+        var packet = RulePacket()
+        packet.transport = UInt8(transport)
+        let whole = Array(packet.datagram.prefix(20 + size))
+        #expect(try program.judge(packet, as: whole).outcome == -1, "\(transport)")
+        let cut = try program.judge(packet, as: whole.dropLast())
+        #expect(cut.outcome == Self.reason("MALFORMED"), "\(transport)")
+        // A later fragment has none, but one of TCP may not begin inside of the first one's.
+        var fragment = Array(whole.prefix(21))
+        fragment[7] = 2
+        #expect(try program.judge(packet, as: fragment).outcome == -1, "\(transport)")
+        fragment[7] = 1
+        let early = try program.judge(packet, as: fragment)
+        #expect(early.outcome == (transport == 6 ? Self.reason("MALFORMED") : -1), "\(transport)")
+      }
+    }
+
+    @Test func anInterfaceOfAnotherNameIsTheKernels() throws {
+      var chance = RandomRules(seed: 3)
+      var ruleset = chance.ruleset(rules: 1)
+      ruleset.rules.insert(
+        FlatRule(
+          conditions: [.interfaceIndex(.input, chance.interfaces[0].index, negated: false)],
+          action: .drop, origin: 0, counts: true), at: 0)
+      ruleset.rules[1].action = .accept
+      ruleset.stages[0].rules = 0..<2
+      let image = try Classifier.image(of: ruleset, interfaces: chance.interfaces)
+      let program = try FilterProgram(FilterProgram.Source().object(of: image.shape), image)
+      var packet = RulePacket()
+      packet.input = chance.interfaces[0]
+      #expect(try program.judge(packet).outcome == 1)
+      packet.input = chance.interfaces[1]
+      #expect(try program.judge(packet).outcome == -1)
+      packet.input.name = "renamed"
+      #expect(try program.judge(packet).outcome == Self.reason("CHANGED"))
+      packet.input = ClassifierInterface(index: 99, name: "eth0")
+      #expect(try program.judge(packet).outcome == Self.reason("CHANGED"))
+    }
+
     /// As on kernels that have no may_goto, where a packet that needs too many turns is punted.
     @Test func aProgramWithBoundedLoopsDoesToo() throws {
       let source = try FilterProgram.Source(bounded: true)

@@ -76,9 +76,11 @@ final class FilterProgram {
     return bpf_program__fd(found)
   }
 
-  /// The outcome, and the rule that decided.
-  func judge(_ packet: RulePacket) throws -> (outcome: Int32, rule: UInt32) {
-    var frame = packet.key + [UInt8](repeating: 0, count: 8) + packet.datagram
+  /// The outcome, and the rule that decided; of the packet's own bytes where none others are given.
+  func judge(
+    _ packet: RulePacket, as datagram: [UInt8]? = nil
+  ) throws -> (outcome: Int32, rule: UInt32) {
+    var frame = packet.key + [UInt8](repeating: 0, count: 8) + (datagram ?? packet.datagram)
     var answer = [UInt8](repeating: 0, count: 512)
     var size = UInt32(answer.count)
     var metadata: UInt32 = 0
