@@ -46,7 +46,8 @@ let package = Package(
       name: "Configuration", dependencies: ["CYAML", "OrderedJSON", "Usage"], swiftSettings: strict),
     .target(name: "Rendering", dependencies: ["OrderedJSON"], swiftSettings: strict),
     .target(
-      name: "Lab", dependencies: ["Control", "OrderedJSON", "CSystem", "CLoad"],
+      name: "Lab",
+      dependencies: ["Control", "OrderedJSON", "CSystem", "CLoad", "Introspection", "Rules"],
       swiftSettings: strict),
 
     // What people run.
@@ -77,7 +78,9 @@ let package = Package(
     .testTarget(
       name: "KernelTests",
       dependencies: [
-        "Lab", "Netlink", "CNetlink", "Introspection", "Datapath", "Control", "OrderedJSON", "CBPF",
+        "Lab", "Netlink", "CNetlink", "Introspection", "Rules", "Datapath", "Control",
+        "OrderedJSON",
+        "CBPF",
       ],
       exclude: ["Fixtures"], swiftSettings: strict),
   ],

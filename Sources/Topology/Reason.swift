@@ -83,6 +83,10 @@ package enum Reason: String, CaseIterable, Sendable {
   case vlanNotAllowed = "vlan-not-allowed"
   case vlanStatistics = "vlan-statistics"
   case qinq
+  case ruleUnknown = "rule-unknown"
+  case ruleEffect = "rule-effect"
+  case rulesTooMany = "rules-too-many"
+  case rulesMet = "rules-met"
 
   // What keeps fpd from attaching.
   case cannotReadLive = "cannot-read-live"
@@ -170,6 +174,10 @@ package enum Reason: String, CaseIterable, Sendable {
     case .noNativeXDP: "the driver has no XDP of its own"
     case .loadFailed: "a program could not be made or loaded; fpctl status tells why"
     case .unreadable: "this part of the kernel's configuration could not be read"
+    case .ruleUnknown: "it may meet a rule with a match or target that is not understood"
+    case .ruleEffect: "it meets a rule that does what only the kernel can"
+    case .rulesTooMany: "it may meet a rule of a ruleset or list that is longer than is followed"
+    case .rulesMet: "it meets more rules than are counted for one packet"
     }
   }
 }
@@ -187,7 +195,7 @@ extension Reason {
     .egressQdisc, .foreignEgress, .netfilterEgress, .invalidSourceMAC, .portNotForwarding,
     .portFlag, .spanningTreeGroups, .bridgeFilter, .bridgeNetfilter, .sourceUnknown, .sourceMoved,
     .ageingRefresh, .destinationUnknown, .samePort, .isolatedPort, .vlanNotAllowed, .changed,
-    .vlanProtocol, .vlanStatistics, .qinq,
+    .vlanProtocol, .vlanStatistics, .qinq, .ruleUnknown, .ruleEffect, .rulesTooMany, .rulesMet,
   ]
 
   /// The first counter of a reason.
@@ -222,7 +230,9 @@ extension Reason {
     case .egressDown, .egressDevice, .egressCannotRedirect, .egressQdisc, .foreignEgress,
       .netfilterEgress:
       "egress"
-    case .netfilterHook, .unmodelledRules, .filterRules, .conntrack, .nat: "filter"
+    case .netfilterHook, .unmodelledRules, .filterRules, .conntrack, .nat, .ruleUnknown,
+      .ruleEffect, .rulesTooMany, .rulesMet:
+      "filter"
     default: "router"
     }
   }

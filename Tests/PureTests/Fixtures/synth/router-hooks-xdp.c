@@ -64,6 +64,10 @@ enum {
 	REASON_VLAN_PROTOCOL = 57,
 	REASON_VLAN_STATISTICS = 58,
 	REASON_QINQ = 59,
+	REASON_RULE_UNKNOWN = 60,
+	REASON_RULE_EFFECT = 61,
+	REASON_RULES_TOO_MANY = 62,
+	REASON_RULES_MET = 63,
 };
 
 /* How many functions stand on netfilter's hooks. */
