@@ -16,7 +16,6 @@ enum {
 	PROTOCOL_PPPOE = 0x8864,
 	PROTOCOL_MRP = 0x88e3,
 	PROTOCOL_CFM = 0x8902,
-	PROTOCOL_FIRST = 0x0600, /* below: a length */
 };
 
 #define network_order(value) __builtin_bswap16(value)
@@ -64,8 +63,7 @@ struct packet {
 	u32 length;  /* of the frame */
 	u32 segment; /* of the longest frame it will be cut into: on TC it may be many in one */
 	u32 carried; /* of the frame, as bridges measure it: nothing where it will be cut */
-	u64 device;  /* the net_device it came in by */
-	u64 network_device; /* the one IP sees: the device itself, or the bridge above it */
+	u64 network_device; /* the net_device IP sees: the one it came in by, or the bridge above */
 	u64 network;	    /* the namespace, struct net */
 	u64 port;	    /* the bridge port it came in by */
 	u64 bridge;
@@ -74,7 +72,7 @@ struct packet {
 	u64 new_destination; /* MAC addresses as words, when routed */
 	u64 new_source;
 	u8 routed;
-	u8 is_own; /* IPv4 for one of the machine's addresses */
+	u8 is_own;    /* IPv4 for one of the machine's addresses */
 	u8 to_peer;   /* on TC: into the container behind the egress device */
 	u16 protocol; /* of the payload */
 	u16 vlan;     /* on a bridge that filters; 0 where none does */

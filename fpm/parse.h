@@ -72,12 +72,25 @@ fp_inline outcome fp_parse_ipv4(struct packet *packet)
 	return GO_ON;
 }
 
-/* ip_decrease_ttl() */
-fp_inline void fp_parse_age(struct ipv4 *ipv4)
+/* ip_decrease_ttl(): the header's checksum when its TTL is one less. */
+fp_inline u16 fp_parse_aged_checksum(const struct ipv4 *ipv4)
 {
 	u32 sum = ipv4->checksum + network_order(0x0100);
-	ipv4->checksum = (u16)(sum + (sum >= 0xffff));
-	ipv4->ttl--;
+	return (u16)(sum + (sum >= 0xffff));
+}
+
+/* What each hook has at hand of a frame. */
+fp_inline outcome fp_parse_frame(struct packet *packet, void *data, void *end, u32 length)
+{
+	packet->ethernet = data;
+	packet->end = end;
+	packet->length = packet->segment = packet->carried = length;
+	packet->payload = packet->ethernet + 1;
+	packet->header = sizeof(struct ethernet);
+	if (packet->payload > packet->end)
+		return REASON_MALFORMED;
+	packet->protocol = packet->ethernet->protocol;
+	return GO_ON;
 }
 
 #endif

@@ -49,7 +49,6 @@ struct __sk_buff {
 
 enum {
 	TC_NEXT = -1, /* TCX_NEXT, TC_ACT_UNSPEC */
-	TC_DROP = 2,  /* TC_ACT_SHOT */
 	PACKET_HOST = 0,
 	TCP = 6,
 	UDP = 17,
@@ -74,19 +73,12 @@ fp_inline u32 segment_of(const struct __sk_buff *context, const struct packet *p
 
 fp_inline outcome fp_tc_take(struct packet *packet, struct __sk_buff *context)
 {
-	void *data = (void *)(long)context->data;
 	packet->context = context;
-	packet->end = (void *)(long)context->data_end;
-	packet->length = context->len;
-	packet->segment = packet->length;
-	packet->carried = context->gso_size ? 0 : packet->length;
-	packet->ethernet = data;
-	packet->payload = packet->ethernet + 1;
-	packet->header = ETHERNET_HEADER;
-	if ((void *)(packet->ethernet + 1) > packet->end)
-		return REASON_MALFORMED;
-	packet->protocol = packet->ethernet->protocol;
-	return GO_ON;
+	outcome result = fp_parse_frame(packet, (void *)(long)context->data,
+					(void *)(long)context->data_end, context->len);
+	if (context->gso_size)
+		packet->carried = 0;
+	return result;
 }
 
 /* Programs that would run after this one. */
@@ -109,10 +101,8 @@ fp_inline u64 fp_tc_device(struct __sk_buff *context)
 
 fp_inline outcome fp_tc_enter(struct packet *packet, struct device *device)
 {
-	u64 buffer = behind(packet->context);
-	packet->device = (u64)live(buffer, sk_buff, dev);
-	packet->network_device = packet->device;
-	*device = device_at(packet->device);
+	packet->network_device = fp_tc_device(packet->context);
+	*device = device_at(packet->network_device);
 	packet->network = (u64)of_device(*device, nd_net);
 #if !FILTERS_VLANS
 	struct __sk_buff *context = packet->context;
@@ -236,7 +226,6 @@ fp_inline int fp_tc_finish(struct __sk_buff *context, const struct packet *packe
 		if (of_network(network, sysctl_ip_fwd_update_priority))
 			context->priority = priority_of(ipv4->tos);
 		/* one call that writes, and only then makes a shared header our own */
-		u32 sum = ipv4->checksum + network_order(0x0100);
 		const u16 *half = (const u16 *)ipv4;
 		struct rewritten header = {
 			.destination_source = packet->new_destination | packet->new_source << 48,
@@ -245,7 +234,7 @@ fp_inline int fp_tc_finish(struct __sk_buff *context, const struct packet *packe
 			.version_tos = half[0],
 			.length_to_ttl = (u64)half[1] | (u64)half[2] << 16 | (u64)half[3] << 32 |
 					 (u64)(u16)(half[4] - 1) << 48,
-			.checksum = (u16)(sum + (sum >= 0xffff)),
+			.checksum = fp_parse_aged_checksum(ipv4),
 		};
 		if (bpf_skb_store_bytes(context, 0, &header, REWRITTEN, 0)) {
 			fp_tc_account(context, 0, REASON_MALFORMED, 0);

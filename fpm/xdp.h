@@ -17,7 +17,7 @@ struct xdp_md {
 	u32 egress_ifindex;
 };
 
-enum { XDP_DROP = 1, XDP_PASS = 2 };
+enum { XDP_PASS = 2 };
 
 /* How fpd asks what becomes of a packet: in front of it, where no packet from a wire has anything. */
 struct question {
@@ -40,18 +40,9 @@ fp_inline struct question *fp_xdp_question(struct xdp_md *context)
 
 fp_inline outcome fp_xdp_take(struct packet *packet, struct xdp_md *context)
 {
-	void *data = (void *)(long)context->data;
 	packet->context = context;
-	packet->end = (void *)(long)context->data_end;
-	packet->length = context->data_end - context->data;
-	packet->segment = packet->carried = packet->length;
-	packet->ethernet = data;
-	packet->payload = packet->ethernet + 1;
-	packet->header = ETHERNET_HEADER;
-	if ((void *)(packet->ethernet + 1) > packet->end)
-		return REASON_MALFORMED;
-	packet->protocol = packet->ethernet->protocol;
-	return GO_ON;
+	return fp_parse_frame(packet, (void *)(long)context->data, (void *)(long)context->data_end,
+			      context->data_end - context->data);
 }
 
 /* What an skb says beside the frame that XDP sees of it. */
@@ -88,15 +79,13 @@ fp_inline u64 fp_xdp_device(struct xdp_md *context)
 /* The device, and what the frame does not show of itself. */
 fp_inline outcome fp_xdp_enter(struct packet *packet, struct device *device)
 {
-	u64 buffer = behind(packet->context);
-	packet->device = (u64)live(live(buffer, xdp_buff, rxq), xdp_rxq_info, dev);
-	packet->network_device = packet->device;
-	*device = device_at(packet->device);
+	packet->network_device = fp_xdp_device(packet->context);
+	*device = device_at(packet->network_device);
 	packet->network = (u64)of_device(*device, nd_net);
 #if HAS_veth_xdp_buff_skb
 	if (DEVICE_IS_VETH) {
 		/* A local sender's: its checksum may be left to hardware, its tag beside it. */
-		u64 sent = (u64)live(buffer, veth_xdp_buff, skb);
+		u64 sent = (u64)live(behind(packet->context), veth_xdp_buff, skb);
 		if (sent) {
 			outcome result = judge_sent(sent);
 			if (result != GO_ON)
@@ -209,7 +198,8 @@ fp_inline int fp_xdp_finish(struct xdp_md *context, struct packet *packet, outco
 	}
 #endif
 	if (packet->routed) {
-		fp_parse_age(packet->ipv4);
+		packet->ipv4->checksum = fp_parse_aged_checksum(packet->ipv4);
+		packet->ipv4->ttl--;
 		write_mac(packet->ethernet->destination, packet->new_destination);
 		write_mac(packet->ethernet->source, packet->new_source);
 	}

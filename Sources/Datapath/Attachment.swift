@@ -8,6 +8,8 @@ package final class Attachment {
   package let interface: Int32
   package let hook: Hook
   let slot: Handle
+  /// Which slot of the array is this interface's.
+  private let slotNumber: UInt32
   let statsMap: Handle
   let grip: Grip
   private(set) var program: Program?
@@ -33,19 +35,18 @@ package final class Attachment {
   ) throws(AttachError) {
     let program: Program
     do throws(DatapathError) {
+      statsMap = try Loader.makeMap(
+        BPF_MAP_TYPE_PERCPU_ARRAY, "fpd_stats", valueSize: 16, entries: UInt32(Counters.count))
       if let shared, let shares = try shared.place(for: interface, hook) {
         slot = shares.slots
         program = shares.program
-        statsMap = try Loader.makeMap(
-          BPF_MAP_TYPE_PERCPU_ARRAY, "fpd_stats", valueSize: 16, entries: UInt32(Counters.count))
       } else {
         slot = try Loader.makeMap(BPF_MAP_TYPE_PROG_ARRAY, "fpd_slot", valueSize: 4, entries: 1)
-        statsMap = try Loader.makeMap(
-          BPF_MAP_TYPE_PERCPU_ARRAY, "fpd_stats", valueSize: 16, entries: UInt32(Counters.count))
         program = try Loader.load(
           entry.bytes, program: hook.entryName, maps: ["fpd_slot": slot.raw])
       }
     } catch { throw AttachError(.refused, error) }
+    slotNumber = Self.number(of: interface, in: slot)
     self.interface = interface
     self.hook = hook
     grip = try Self.attach(program, interface, hook, slot, statsMap, preferClsact, pins)
@@ -58,6 +59,7 @@ package final class Attachment {
     self.hook = hook
     self.slot = slot
     self.statsMap = statsMap
+    slotNumber = Self.number(of: interface, in: slot)
   }
 
   /// Loads the program of an object for this place, without starting it.
@@ -106,10 +108,9 @@ package final class Attachment {
     }
   }
 
-  /// Which slot of the array is this interface's.
-  private var slotNumber: UInt32 {
+  private static func number(of interface: Int32, in slots: Handle) -> UInt32 {
     var map = fpd_map()
-    guard fpd_map_read(slot.raw, &map) == 0, map.entries > 1 else { return 0 }
+    guard fpd_map_read(slots.raw, &map) == 0, map.entries > 1 else { return 0 }
     return UInt32(interface)
   }
 

@@ -154,6 +154,6 @@ extension Link {
   package var addressText: String { hexadecimal(address, separator: ":") }
 }
 
-func hexadecimal(_ bytes: [UInt8], separator: String) -> String {
+package func hexadecimal(_ bytes: [UInt8], separator: String = "") -> String {
   bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: separator)
 }

@@ -47,11 +47,10 @@ package struct RulePacket: Equatable, Sendable {
   package func judge(by ruleset: FlatRuleset) -> Judgement {
     var counted: [Int] = []
     for stage in ruleset.stages {
-      let isAged = stage.hook == .forward || stage.hook == .postrouting
       var place = stage.rules.lowerBound
       walk: while place < stage.rules.upperBound {
         let rule = ruleset.rules[place]
-        switch meets(rule, aged: isAged) {
+        switch meets(rule) {
         case .no:
           place += 1
           continue
@@ -75,11 +74,11 @@ package struct RulePacket: Equatable, Sendable {
 
   private enum Answer { case yes, no, unknown }
 
-  private func meets(_ rule: FlatRule, aged: Bool) -> Answer {
+  private func meets(_ rule: FlatRule) -> Answer {
     for condition in rule.conditions {
       switch condition {
       case .field(let field, let set):
-        guard let value = value(of: field, aged: aged), set.contains(value) else { return .no }
+        guard let value = value(of: field), set.contains(value) else { return .no }
       case .interface(let direction, let match):
         let name = direction == .input ? input.name : output.name
         let holds = match.wildcard ? name.hasPrefix(match.name) : name == match.name
@@ -98,7 +97,7 @@ package struct RulePacket: Equatable, Sendable {
   }
 
   /// `nil`: it has no such field.
-  private func value(of field: Field, aged: Bool) -> UInt128? {
+  private func value(of field: Field) -> UInt128? {
     switch field {
     case .source: UInt128(source)
     case .destination: UInt128(destination)
@@ -109,7 +108,7 @@ package struct RulePacket: Equatable, Sendable {
     case .tcpFlags: transport == 6 && !isLaterFragment ? UInt128(tcpFlags) : nil
     case .icmp: transport == 1 && !isLaterFragment ? UInt128(icmp) : nil
     case .length: UInt128(length)
-    case .ttl: UInt128(ttl) - (aged ? 1 : 0)
+    case .ttl: UInt128(ttl)
     case .tos: UInt128(tos)
     case .mark: UInt128(mark)
     case .packetType: UInt128(packetType)

@@ -12,20 +12,10 @@ package enum Classifier {
       throw .tooManyRules(ruleset.rules.count)
     }
     var stageEnds = [Int](repeating: ruleset.rules.count, count: ruleset.rules.count)
-    var rules: [ClassifierRule] = []
-    rules.reserveCapacity(ruleset.rules.count)
-    var ages = [Bool](repeating: false, count: ruleset.rules.count)
     for stage in ruleset.stages {
-      for rule in stage.rules {
-        stageEnds[rule] = stage.rules.upperBound
-        // ip_forward() counts the packet's age between routing and the forward hook.
-        ages[rule] = stage.hook == .forward || stage.hook == .postrouting
-      }
+      for rule in stage.rules { stageEnds[rule] = stage.rules.upperBound }
     }
-    for (index, rule) in ruleset.rules.enumerated() {
-      rules.append(ClassifierRule(rule, ages: ages[index]))
-    }
-    var build = Build(ruleset, rules, stageEnds)
+    var build = Build(ruleset, ruleset.rules.map(ClassifierRule.init), stageEnds)
     build.layRows(interfaces)
     build.layWalk()
     return try build.image()

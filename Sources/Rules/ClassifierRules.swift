@@ -29,7 +29,7 @@ struct ClassifierRule {
     }
   }
 
-  init(_ rule: FlatRule, ages: Bool) {
+  init(_ rule: FlatRule) {
     var sets: [Field: ValueSet] = [:]
     for condition in rule.conditions {
       switch condition {
@@ -45,11 +45,6 @@ struct ClassifierRule {
         interfaces.append((direction == .input, .index(index, negated: negated)))
       case .late(let condition): late.append(condition)
       }
-    }
-    // Rules see one less where the packet's own still is as it came in.
-    if ages, let set = sets[.ttl] {
-      let all = set.intersection(ValueSet(0...254)).ranges
-      sets[.ttl] = ValueSet(all.map { ($0.lowerBound + 1)...($0.upperBound + 1) })
     }
     addKind(sets[.transport], sets[.laterFragment])
     for field in Field.allCases {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Control
 import Datapath
+import Introspection
 import OrderedJSON
 import Topology
 
@@ -86,9 +87,5 @@ extension Daemon {
       answer.append("explanation", reason.map { .string($0.meaning) } ?? .null)
     }
     return .object(answer)
-  }
-
-  private func hexadecimal(_ bytes: [UInt8]) -> String {
-    bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
   }
 }

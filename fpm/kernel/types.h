@@ -206,7 +206,6 @@ struct fib_nh {
 struct fib_info {
 	u32 fib_flags;
 	u8 fib_dead;
-	u8 fib_scope;
 	struct dst_metrics *fib_metrics;
 	s32 fib_nhs;
 	struct nexthop *nh;

@@ -39,17 +39,22 @@ fp_inline u32 hash_words(u32 low, u32 high, u32 seed)
 	return hash_finally(start + low, start + high, start);
 }
 
+/* The first in the bucket of a hash; 0 also where the table could not be allocated in one piece. */
+fp_inline u64 first_in_bucket(u64 table, window about, u32 hash)
+{
+	u32 size = seen(about, bucket_table, size);
+	if (!size || seen(about, bucket_table, nest))
+		return 0;
+	u64 buckets = table + OFFSET(bucket_table, buckets);
+	return live_word(buckets + 8ULL * (hash & (size - 1))) & ~1ULL; /* bit 0 is its lock */
+}
+
 /* The entry of a MAC address (and VLAN, above it) in a bridge's table, 0 if it has none. */
 fp_inline u64 fp_fdb_find(u64 table, u64 key)
 {
 	window about = look(table);
-	u32 size = seen(about, bucket_table, size);
 	u32 seed = seen(about, bucket_table, hash_rnd);
-	if (seen(about, bucket_table, nest))
-		return 0; /* a table that could not be allocated in one piece */
-	u32 bucket = hash_words((u32)key, (u32)(key >> 32), seed) & (size - 1);
-	u64 buckets = table + OFFSET(bucket_table, buckets);
-	u64 at = live_word(buckets + 8ULL * bucket) & ~1ULL; /* bit 0 is the bucket's lock */
+	u64 at = first_in_bucket(table, about, hash_words((u32)key, (u32)(key >> 32), seed));
 
 	repeat(ENTRIES_IN_BUCKET)
 	{

@@ -43,12 +43,8 @@ fp_inline u64 fp_vlan_find(u64 group, u16 vlan)
 {
 	u64 table = (u64)live(group, net_bridge_vlan_group, vlan_hash);
 	window about = look(table);
-	u32 size = seen(about, bucket_table, size);
-	if (!size || seen(about, bucket_table, nest))
-		return 0;
-	u32 bucket = hash_vlan(vlan, seen(about, bucket_table, hash_rnd)) & (size - 1);
-	u64 buckets = table + OFFSET(bucket_table, buckets);
-	u64 at = live_word(buckets + 8ULL * bucket) & ~1ULL; /* bit 0 is the bucket's lock */
+	u32 seed = seen(about, bucket_table, hash_rnd);
+	u64 at = first_in_bucket(table, about, hash_vlan(vlan, seed));
 
 	repeat(VLANS_IN_BUCKET)
 	{

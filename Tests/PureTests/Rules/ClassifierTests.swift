@@ -94,8 +94,9 @@ import Testing
     #expect(found.end == .end(.accept) && found.counted == [0])
   }
 
-  @Test func rulesBehindTheForwardHookSeeThePacketOlder() throws {
-    for (hook, ttl) in [(ChainHook.prerouting, 10), (.forward, 11), (.postrouting, 11)] {
+  /// The list has been told already that rules behind routing see one less.
+  @Test func fieldsAreAsThePacketCameIn() throws {
+    for hook in [ChainHook.prerouting, .forward, .postrouting] {
       var ruleset = Self.blacklist([1])
       ruleset.rules[0].conditions = [.field(.ttl, ValueSet(10))]
       ruleset.stages[0].hook = hook
@@ -103,7 +104,7 @@ import Testing
       for value in 9...12 {
         var packet = RulePacket()
         packet.ttl = UInt8(value)
-        #expect(walk.judge(packet).end == .end(value == ttl ? .drop : .accept))
+        #expect(walk.judge(packet).end == .end(value == 10 ? .drop : .accept))
       }
     }
   }

@@ -115,7 +115,7 @@ import Testing
 
   @Test func skipsLeadForwardWithinTheStage() {
     for seed in 0..<200 {
-      var make = RandomRules(seed: UInt64(7_000_000 + seed), family: .ip, strange: true)
+      var make = RandomTables(seed: UInt64(7_000_000 + seed), family: .ip, strange: true)
       let flat = FlatRuleset(family: .ip, tables: make.tables())
       for stage in flat.stages {
         #expect(flat.rules[stage.rules.upperBound - 1].conditions.isEmpty)

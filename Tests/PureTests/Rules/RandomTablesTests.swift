@@ -3,7 +3,7 @@ import Introspection
 import Rules
 import Testing
 
-@Suite struct RandomRulesTests {
+@Suite struct RandomTablesTests {
   private let sets: [IPSet] = {
     var four = IPSet(name: "blocked")
     (four.index, four.type, four.family) = (7, "hash:ip", 2)
@@ -22,7 +22,7 @@ import Testing
   @Test(arguments: [RuleFamily.ip, .ip6]) func flatRulesJudgeAsTheKernelDoes(family: RuleFamily) {
     var met: [String: Int] = [:]
     for seed in 0..<1500 {
-      var make = RandomRules(seed: UInt64(seed), family: family, strange: false)
+      var make = RandomTables(seed: UInt64(seed), family: family, strange: false)
       let tables = make.tables()
       let flat = FlatRuleset(family: family, tables: tables, sets: sets(family))
       for _ in 0..<20 {
@@ -47,7 +47,7 @@ import Testing
   ) {
     var (decided, punted) = (0, 0)
     for seed in 0..<1500 {
-      var make = RandomRules(seed: 1_000_000 + UInt64(seed), family: family, strange: true)
+      var make = RandomTables(seed: 1_000_000 + UInt64(seed), family: family, strange: true)
       let tables = make.tables()
       let flat = FlatRuleset(family: family, tables: tables, sets: sets(family))
       for _ in 0..<20 {
@@ -78,7 +78,7 @@ import Testing
   @Test func rulesThatDoNotFitArePunted() {
     var cut = 0
     for seed in 0..<600 {
-      var make = RandomRules(seed: 2_000_000 + UInt64(seed), family: .ip, strange: false)
+      var make = RandomTables(seed: 2_000_000 + UInt64(seed), family: .ip, strange: false)
       let tables = make.tables()
       let flat = FlatRuleset(family: .ip, tables: tables, sets: sets, limit: 6)
       for _ in 0..<10 {

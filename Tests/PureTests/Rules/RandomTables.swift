@@ -3,7 +3,7 @@ import Introspection
 import Rules
 
 /// Makes tables and packets that often have to do with each other.
-struct RandomRules {
+struct RandomTables {
   var random: SeededGenerator
   let family: RuleFamily
   /// Whether there is anything whose meaning is not known.

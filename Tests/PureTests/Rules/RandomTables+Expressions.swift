@@ -6,7 +6,7 @@ import Rules
 
 private let first = RuleExpression.Register(slot: 0)
 
-extension RandomRules {
+extension RandomTables {
   private func value(_ number: UInt128, _ count: Int) -> RegisterValue {
     RegisterValue(number, count: UInt8(count))
   }
