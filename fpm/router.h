@@ -93,7 +93,7 @@ fp_inline outcome judge_source(const struct packet *packet, struct network netwo
 	if (conf_of_either(settings, CONF_ACCEPT_LOCAL))
 		return GO_ON;
 	if (of_network(network, fib_has_custom_local_routes))
-		return REASON_OWN_SOURCE; /* the kernel asks the table, too */
+		return REASON_LOCAL_ROUTES; /* the kernel asks the table, for good */
 	if (fp_fib_is_own(network, packet->ipv4->source))
 		return REASON_OWN_SOURCE;
 	return GO_ON;

@@ -58,6 +58,7 @@ package enum Reason: String, CaseIterable, Sendable {
   case martianSource = "martian-source"
   case martianDestination = "martian-destination"
   case ownSource = "own-source"
+  case localRoutes = "local-routes"
   case reversePath = "reverse-path"
   case localDelivery = "local-delivery"
   case noRoute = "no-route"
@@ -145,6 +146,7 @@ package enum Reason: String, CaseIterable, Sendable {
     case .martianSource: "the source address can be nobody's"
     case .martianDestination: "the destination address can be nobody's"
     case .ownSource: "the source is an address of this host"
+    case .localRoutes: "somebody made a local route here: the kernel looks closer at every source"
     case .reversePath: "the way back to the source does not satisfy rp_filter"
     case .localDelivery: "the packet is for this host"
     case .noRoute: "no route leads to the destination"
@@ -196,6 +198,7 @@ extension Reason {
     .portFlag, .spanningTreeGroups, .bridgeFilter, .bridgeNetfilter, .sourceUnknown, .sourceMoved,
     .ageingRefresh, .destinationUnknown, .samePort, .isolatedPort, .vlanNotAllowed, .changed,
     .vlanProtocol, .vlanStatistics, .qinq, .ruleUnknown, .ruleEffect, .rulesTooMany, .rulesMet,
+    .localRoutes,
   ]
 
   /// The first counter of a reason.

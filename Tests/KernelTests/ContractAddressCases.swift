@@ -153,9 +153,9 @@ enum ContractAddressCases {
       ContractCase(
         "source is a local route, not an address",
         setup: ["ip route add local 10.5.0.0/24 dev lo"], [.udp(from: "10.5.0.7")], sees: 0,
-        .punted("own-source")),
+        .punted("local-routes")),
       // One local route of the user's, and the kernel looks at sources more closely for good.
-    ] + broadcastSources(", after there was a local route", .punted("own-source"))
+    ] + broadcastSources(", after there was a local route", .punted("local-routes"))
 
   private static func broadcastSources(_ when: String, _ fate: Fate) -> [ContractCase] {
     [
