@@ -87,6 +87,7 @@ final class Daemon {
           part: error is CannotReadLive ? Reason.cannotReadLive.rawValue : "data-path",
           detail: Self.firstLine(String(describing: error))))
     }
+    live?.replaces = pilot?.replaces
     samples = Samples()
     tracker = try Tracker(loop: loop, log: log, live: live, handicaps: handicaps) {
       HookPreference(rules.hook(for: $0).value)
@@ -95,14 +96,17 @@ final class Daemon {
 
   func run() throws {
     tracker.onChange = { [unowned self] in
-      pilot?.follow(tracker.graph)
+      pilot?.follow(tracker.graph, rules: tracker.state.ruleEpoch)
       tellMonitors()
+    }
+    tracker.onRules = { [unowned self] in
+      pilot?.follow(tracker.graph, rules: tracker.state.ruleEpoch)
     }
     tracker.onSettled = { [unowned self] in settle() }
     if let pilot {
       tracker.withoutOurs = { [unowned pilot] in pilot.withoutOurs($0) }
       pilot.onChange = { [unowned self] in
-        pilot.chooseAgain(tracker.graph)
+        pilot.chooseAgain(tracker.graph, rules: tracker.state.ruleEpoch)
         settle()
       }
       pilot.mayChoose = { [unowned self] in
