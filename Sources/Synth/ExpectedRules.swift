@@ -46,3 +46,25 @@ extension RuleEpoch {
   /// Prerouting, forward and postrouting.
   package var ipv4Path: [[Entry]] { [ipv4[0], ipv4[2], ipv4[4]] }
 }
+
+extension FastPath {
+  /// The constants of a program that does nothing but compare the rules; `nil` as above.
+  package static func config(expecting epoch: RuleEpoch) -> [UInt8]? {
+    guard let expected = ExpectedRules(epoch) else { return nil }
+    var hooks = HarmlessHooks()
+    hooks.ipv4 = epoch.ipv4.map { $0.map(\.function) }
+    hooks.bridge = epoch.bridge.map { $0.map(\.function) }
+    return bytes(of: [0, 0] + words(of: hooks) + expected.words)
+  }
+
+  /// struct expected_hook for each hook on the way.
+  static func words(of hooks: HarmlessHooks) -> [UInt64] {
+    ([hooks.ipv4[0], hooks.ipv4[2], hooks.ipv4[4]] + hooks.bridge).flatMap { functions in
+      [UInt64(functions.count)] + ExpectedRules.filled(functions, HarmlessHooks.capacity)
+    }
+  }
+
+  static func bytes(of words: [UInt64]) -> [UInt8] {
+    words.flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) } }
+  }
+}

@@ -122,19 +122,13 @@ package struct FastPath: Sendable {
   private static func config(
     _ interface: InterfaceGraph, _ hooks: HarmlessHooks, _ rules: ExpectedRules?
   ) -> [UInt8] {
-    let places = [hooks.ipv4[0], hooks.ipv4[2], hooks.ipv4[4]] + hooks.bridge
     var flags: UInt64 = 0
     if interface.nodes.first?.module == .bridge, interface.fast.contains(.bridge) { flags |= 1 }
     if interface.fast.contains(.router) { flags |= 2 }
     if hooks.bridge.contains(where: { !$0.isEmpty }) { flags |= 4 }
     if interface.device.isVeth { flags |= interface.hook == .genericXDP ? 16 : 8 }
-    var words = [flags, interface.device.receiveHandler]
-    for functions in places {
-      words.append(UInt64(functions.count))
-      words += ExpectedRules.filled(functions, HarmlessHooks.capacity)
-    }
-    words += rules?.words ?? []
-    return words.flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) } }
+    return bytes(
+      of: [flags, interface.device.receiveHandler] + words(of: hooks) + (rules?.words ?? []))
   }
 }
 

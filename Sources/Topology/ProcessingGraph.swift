@@ -64,6 +64,8 @@ package struct HarmlessHooks: Equatable, Sendable {
 
   package var ipv4: [[UInt64]] = Array(repeating: [], count: 5)
   package var bridge: [[UInt64]] = Array(repeating: [], count: 5)
+
+  package init() {}
 }
 
 /// A module and how it is specialised, and which module comes after it.

@@ -64,6 +64,7 @@ enum {
 	REASON_VLAN_PROTOCOL = 57,
 	REASON_VLAN_STATISTICS = 58,
 	REASON_QINQ = 59,
+	REASON_RULES_CHANGED = 60,
 };
 
 /* This program fits every interface: its constants say what is to be done. */
