@@ -36,8 +36,9 @@ build:
 demo: setup build ## Set up, build, and see a router and a bridge with fpd and without (needs root)
 	@$(release)/fplab demo
 
-bench: setup build ## Measure reaction, memory and idle cost at scale; QUICK=1 for a short run (needs root)
+bench: setup build ## Measure reaction, cost at scale and speed; QUICK=1 for a short run (needs root)
 	@$(release)/fplab bench $(if $(QUICK),--quick --output .build/benchmarks)
+	$(release)/fplab bench speed $(if $(QUICK),--quick --output .build/benchmarks)
 
 ## Test
 

@@ -47,7 +47,8 @@ let package = Package(
       name: "Configuration", dependencies: ["CYAML", "OrderedJSON", "Usage"], swiftSettings: strict),
     .target(name: "Rendering", dependencies: ["OrderedJSON"], swiftSettings: strict),
     .target(
-      name: "Lab", dependencies: ["Control", "OrderedJSON", "CSystem", "CLoad"],
+      name: "Lab",
+      dependencies: ["Control", "OrderedJSON", "CSystem", "CLoad", "Introspection", "Rules"],
       swiftSettings: strict),
 
     // What people run.
@@ -78,8 +79,8 @@ let package = Package(
     .testTarget(
       name: "KernelTests",
       dependencies: [
-        "Lab", "Netlink", "CNetlink", "Introspection", "Topology", "Synth", "Datapath", "Control",
-        "OrderedJSON", "CBPF",
+        "Lab", "Netlink", "CNetlink", "Introspection", "Topology", "Synth", "Rules", "Datapath",
+        "Control", "OrderedJSON", "CBPF",
       ],
       exclude: ["Fixtures"], swiftSettings: strict),
   ],

@@ -44,6 +44,18 @@ fp_inline u64 bridge_of(struct device device)
 #endif
 }
 
+/*
+ * Whether a frame on a port is for the bridge itself, which may be said before anything else is looked at:
+ * it is left to the kernel in any case.
+ */
+fp_inline int fp_bridge_is_addressed(const void *frame, u64 device)
+{
+	u64 port = (u64)live(device, net_device, rx_handler_data);
+	u64 bridge = (u64)live(live(port, net_bridge_port, br), net_bridge, dev);
+	u64 own = live_word((u64)live(bridge, net_device, dev_addr));
+	return ((live_word((u64)frame) ^ own) & MAC_MASK) == 0;
+}
+
 /* br_handle_frame(): what is no frame from a station to a station. */
 fp_inline outcome judge_frame(const struct packet *packet, struct device device)
 {

@@ -74,6 +74,7 @@ struct packet {
 	u64 new_destination; /* MAC addresses as words, when routed */
 	u64 new_source;
 	u8 routed;
+	u8 is_own; /* IPv4 for one of the machine's addresses */
 	u8 to_peer;   /* on TC: into the container behind the egress device */
 	u16 protocol; /* of the payload */
 	u16 vlan;     /* on a bridge that filters; 0 where none does */

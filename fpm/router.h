@@ -134,8 +134,10 @@ fp_inline outcome fp_router_decide(struct packet *packet)
 	result = fp_fib_find(network, ipv4->destination, &route);
 	if (result != FORWARD)
 		return result;
-	if (route.type == ROUTE_LOCAL)
+	if (route.type == ROUTE_LOCAL) {
+		packet->is_own = 1;
 		return REASON_LOCAL_DELIVERY;
+	}
 	if (route.type != ROUTE_UNICAST)
 		return REASON_ROUTE_TYPE;
 	if (!conf_of_device(settings, CONF_FORWARDING))

@@ -102,6 +102,11 @@ fp_inline int others_follow(struct device device)
 #endif
 }
 
+fp_inline u64 fp_tc_device(struct __sk_buff *context)
+{
+	return (u64)live(behind(context), sk_buff, dev);
+}
+
 fp_inline outcome fp_tc_enter(struct packet *packet, struct device *device)
 {
 	u64 buffer = behind(packet->context);
@@ -176,7 +181,7 @@ fp_inline outcome fp_tc_redirect(struct packet *packet, struct device from)
 	const struct __sk_buff *context = packet->context;
 	u64 destination =
 		packet->routed ? packet->new_destination : mac_word(packet->ethernet->destination);
-	if (DEVICE_IS_VETH && !context->mark)
+	if (DEVICE_IS_VETH && !context->mark && !context->gso_size)
 		packet->to_peer = fp_peer_takes(packet, from, egress, destination);
 #else
 	(void)from;
@@ -191,9 +196,14 @@ fp_inline u32 priority_of(u8 tos)
 	return 0x4444666622220000ULL >> (tos & 0x1e) / 2 * 4 & 15;
 }
 
+fp_inline int fp_tc_is_asked(const struct __sk_buff *context)
+{
+	return context->cb[0] == (u32)QUESTION_MAGIC && context->cb[1] == QUESTION_MAGIC >> 32;
+}
+
 fp_inline void fp_tc_account(struct __sk_buff *context, u32 verdict, outcome outcome, u32 egress)
 {
-	if (context->cb[0] == (u32)QUESTION_MAGIC && context->cb[1] == QUESTION_MAGIC >> 32) {
+	if (fp_tc_is_asked(context)) {
 		context->cb[2] = verdict << 16 | (u16)outcome;
 		context->cb[3] = egress;
 		return;

@@ -27,6 +27,17 @@ struct question {
 	u32 egress;
 	u32 spare[3];
 };
+
+fp_inline struct question *fp_xdp_question(struct xdp_md *context)
+{
+	struct question *question = (void *)(long)context->data_meta;
+	void *data = (void *)(long)context->data;
+	if ((void *)(question + 1) <= data && question->magic == QUESTION_MAGIC)
+		return question;
+	return 0;
+}
+#define fp_xdp_is_asked(context) (fp_xdp_question(context) != 0)
+
 fp_inline outcome fp_xdp_take(struct packet *packet, struct xdp_md *context)
 {
 	void *data = (void *)(long)context->data;
@@ -67,6 +78,11 @@ fp_inline int sender_writes_tags(struct device device)
 	(void)device;
 	return 0;
 #endif
+}
+
+fp_inline u64 fp_xdp_device(struct xdp_md *context)
+{
+	return (u64)live(live(behind(context), xdp_buff, rxq), xdp_rxq_info, dev);
 }
 
 /* The device, and what the frame does not show of itself. */
@@ -169,9 +185,8 @@ fp_inline int fp_tag(struct xdp_md *context, struct packet *packet)
 /* Answers a question instead of counting; nobody asks on the wire. */
 fp_inline void fp_xdp_account(struct xdp_md *context, u32 verdict, outcome outcome, u32 egress)
 {
-	struct question *question = (void *)(long)context->data_meta;
-	void *data = (void *)(long)context->data;
-	if ((void *)(question + 1) <= data && question->magic == QUESTION_MAGIC) {
+	struct question *question = fp_xdp_question(context);
+	if (question) {
 		question->verdict = verdict;
 		question->reason = outcome;
 		question->egress = egress;

@@ -233,6 +233,14 @@ int64_t fpd_xdp_run(int program, uint32_t ifindex, const void *in, uint32_t in_s
 	return options.retval;
 }
 
+int64_t fpd_bpf_time(int program, const void *in, uint32_t in_size, int times)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = in, .data_size_in = in_size,
+		    .repeat = times);
+	int error = bpf_prog_test_run_opts(program, &options);
+	return error ? error : (int64_t)options.duration;
+}
+
 int64_t fpd_tc_run(int program, uint32_t ifindex, const void *in, uint32_t in_size, void *out,
 		   uint32_t *size, uint32_t cb[5])
 {

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 enum { MAPPINGS = 8 };
+enum { TCX_INGRESS = 46 }; /* BPF_TCX_INGRESS, which this libbpf has no name for */
 
 struct load_object {
 	struct bpf_object *object;
@@ -161,9 +162,11 @@ void *load_values(struct load_object *object, const char *name, size_t *size)
 
 int load_attach(struct load_object *object, unsigned int ifindex)
 {
-	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = XDP_FLAGS_DRV_MODE);
-	int program = bpf_program__fd(only_program(object));
-	int link = bpf_link_create(program, (int)ifindex, BPF_XDP, &options);
+	struct bpf_program *program = only_program(object);
+	int is_xdp = bpf_program__type(program) == BPF_PROG_TYPE_XDP;
+	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = is_xdp ? XDP_FLAGS_DRV_MODE : 0);
+	int link = bpf_link_create(bpf_program__fd(program), (int)ifindex,
+				   is_xdp ? BPF_XDP : (enum bpf_attach_type)TCX_INGRESS, &options);
 
 	if (link < 0)
 		return -link;

@@ -79,12 +79,20 @@ public struct InterfaceStatus: Sendable, Equatable {
     case none
   }
 
+  public enum Program: String, Sendable {
+    /// One that fits every interface, until the interface's own is compiled.
+    case general
+    case own
+  }
+
   public var name: String
   public var index: Int64
   /// What is attached now.
   public var hook: Hook
   public var accelerated: Bool
   public var modules: [String]
+  /// The program that runs; nil where none does.
+  public var program: Program?
   /// Why the interface is not accelerated; nil when it is.
   public var reason: String?
   /// The measured share of the last seconds' packets that the fast path finished; nil without traffic.
@@ -92,13 +100,14 @@ public struct InterfaceStatus: Sendable, Equatable {
 
   public init(
     name: String, index: Int64, hook: Hook, accelerated: Bool, modules: [String],
-    reason: String? = nil, fastShare: Double? = nil
+    program: Program? = nil, reason: String? = nil, fastShare: Double? = nil
   ) {
     self.name = name
     self.index = index
     self.hook = hook
     self.accelerated = accelerated
     self.modules = modules
+    self.program = program
     self.reason = reason
     self.fastShare = fastShare
   }
@@ -107,6 +116,7 @@ public struct InterfaceStatus: Sendable, Equatable {
     [
       "name": .string(name), "ifindex": .int(index), "hook": .string(hook.rawValue),
       "accelerated": .bool(accelerated), "modules": .array(modules.map(JSON.string)),
+      "program": program.map { .string($0.rawValue) } ?? .null,
       "reason": reason.map(JSON.string) ?? .null,
       "fast_share": fastShare.map(JSON.double) ?? .null,
     ]
@@ -119,7 +129,9 @@ public struct InterfaceStatus: Sendable, Equatable {
     else { return nil }
     self.init(
       name: name, index: index, hook: hook, accelerated: accelerated,
-      modules: modules.compactMap(\.string), reason: json["reason"]?.string,
+      modules: modules.compactMap(\.string),
+      program: json["program"]?.string.flatMap(Program.init(rawValue:)),
+      reason: json["reason"]?.string,
       fastShare: json["fast_share"]?.double)
   }
 }

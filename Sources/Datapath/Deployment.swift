@@ -134,6 +134,11 @@ package final class Deployment {
   /// The state of an interface; `nil` when nothing is planned there.
   package func state(of interface: Int32) -> State? { places[interface]?.state }
 
+  /// Whether a general program runs where one of its own is being compiled.
+  package func isProvisional(on interface: Int32) -> Bool {
+    places[interface]?.isProvisional ?? false
+  }
+
   /// Whether everything planned runs or has failed.
   package var isSettled: Bool { !places.values.contains(where: \.isPending) }
 

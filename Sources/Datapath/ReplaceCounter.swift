@@ -18,12 +18,7 @@ package final class ReplaceCounter {
     let bytes = try source.object(
       "live/replaces.bpf.c", with: ["kernel/helpers.h", "kernel/numbers.h"])
     let loaded = try LoadedObject(bytes, name: "fpd_replaces")
-    let program = bpf_program__fd(try loaded.program(Self.programName))
-    let attached = bpf_raw_tracepoint_open("percpu_alloc_percpu", program)
-    if attached < 0 {
-      throw DatapathError("counting replaced tables of iptables-legacy", words(attached))
-    }
-    link = Handle(owning: attached)
+    link = try RawTracepoint.attach("percpu_alloc_percpu", try loaded.program(Self.programName))
     let kept = fcntl(try loaded.map(ending: Self.mapName), F_DUPFD_CLOEXEC, 3)
     if kept < 0 {
       throw DatapathError("keeping the map \(Self.mapName)", String(cString: strerror(errno)))
@@ -50,7 +45,7 @@ package final class ReplaceCounter {
   package var mapDescriptor: Int32 { map.raw }
 
   /// With a single possible processor the kernel does not allocate what is counted.
-  private static func checkProcessors() throws(DatapathError) {
+  static func checkProcessors() throws(DatapathError) {
     guard sysconf(Int32(_SC_NPROCESSORS_CONF)) < 2 else { return }
     throw DatapathError(
       "counting replaced tables of iptables-legacy", "a machine with one processor does not tell")
@@ -73,5 +68,16 @@ package final class ReplaceCounter {
     return withUnsafeBytes(of: found.maps) { raw in
       raw.bindMemory(to: UInt32.self).prefix(Int(found.maps_count)).contains(number.id)
     }
+  }
+}
+
+enum RawTracepoint {
+  /// Attached as long as the answer is open, or pinned.
+  static func attach(
+    _ name: String, _ program: OpaquePointer
+  ) throws(DatapathError) -> Handle {
+    let attached = bpf_raw_tracepoint_open(name, bpf_program__fd(program))
+    if attached < 0 { throw DatapathError("attaching to the tracepoint \(name)", words(attached)) }
+    return Handle(owning: attached)
   }
 }

@@ -28,6 +28,13 @@ package struct NetworkState: Equatable, Sendable {
 
   package init() {}
 
+  /// Whether there are tables that are changed by replacing them whole, which nothing announces.
+  package var hasReplaceableTables: Bool {
+    let standing = hooks ?? []
+    return !legacyTables.isEmpty
+      || standing.contains { if case .xtables = $0.owner { true } else { false } }
+  }
+
   package struct Problem: Equatable, Sendable {
     package var part: String
     package var detail: String

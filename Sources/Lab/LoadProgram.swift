@@ -2,7 +2,7 @@
 import CLoad
 import Glibc
 
-/// One XDP program of `bench/`, compiled on the spot and loaded; on a device from `attach` on, until
+/// One program of `bench/`, for XDP or TCX, compiled on the spot and loaded; on a device from `attach` on, until
 /// nobody holds it any more.
 public final class LoadProgram {
   let name: String

@@ -25,7 +25,9 @@ public func statusText(_ status: JSON, style: Style = .plain) -> String {
       .init(hook, Style.ink(forHook: hook)),
       .init(isFast ? "yes" : "no", isFast ? .green : .yellow),
       .init(interface["fast_share"]?.double.map(percent) ?? "-"),
-      .init(modules.isEmpty ? "-" : modules.map(shown).joined(separator: ",")),
+      .init(
+        (modules.isEmpty ? "-" : modules.map(shown).joined(separator: ","))
+          + (interface["program"]?.string == "general" ? " (general)" : "")),
       .init(interface["reason"]?.string.map(printable) ?? ""),
     ])
   }

@@ -85,6 +85,10 @@ package enum Reason: String, CaseIterable, Sendable {
   case vlanNotAllowed = "vlan-not-allowed"
   case vlanStatistics = "vlan-statistics"
   case qinq
+  case ruleUnknown = "rule-unknown"
+  case ruleEffect = "rule-effect"
+  case rulesTooMany = "rules-too-many"
+  case rulesMet = "rules-met"
 
   // What keeps fpd from attaching.
   case cannotReadLive = "cannot-read-live"
@@ -174,6 +178,10 @@ package enum Reason: String, CaseIterable, Sendable {
     case .noNativeXDP: "the driver has no XDP of its own"
     case .loadFailed: "a program could not be made or loaded; fpctl status tells why"
     case .unreadable: "this part of the kernel's configuration could not be read"
+    case .ruleUnknown: "it may meet a rule with a match or target that is not understood"
+    case .ruleEffect: "it meets a rule that does what only the kernel can"
+    case .rulesTooMany: "it may meet a rule of a ruleset or list that is longer than is followed"
+    case .rulesMet: "it meets more rules than are counted for one packet"
     }
   }
 }
@@ -191,7 +199,8 @@ extension Reason {
     .egressQdisc, .foreignEgress, .netfilterEgress, .invalidSourceMAC, .portNotForwarding,
     .portFlag, .spanningTreeGroups, .bridgeFilter, .bridgeNetfilter, .sourceUnknown, .sourceMoved,
     .ageingRefresh, .destinationUnknown, .samePort, .isolatedPort, .vlanNotAllowed, .changed,
-    .vlanProtocol, .vlanStatistics, .qinq, .rulesChanged,
+    .vlanProtocol, .vlanStatistics, .qinq, .ruleUnknown, .ruleEffect, .rulesTooMany, .rulesMet,
+    .rulesChanged,
   ]
 
   /// The first counter of a reason.
@@ -227,7 +236,7 @@ extension Reason {
       .netfilterEgress:
       "egress"
     case .netfilterHook, .unmodelledRules, .filterRules, .rulesUnwatched, .rulesChanged,
-      .conntrack, .nat:
+      .conntrack, .nat, .ruleUnknown, .ruleEffect, .rulesTooMany, .rulesMet:
       "filter"
     default: "router"
     }

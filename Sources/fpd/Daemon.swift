@@ -24,7 +24,7 @@ final class Daemon {
   private let server: ControlServer
   private let notice = ServiceNotice()
   private let namespaceLock: NamespaceLock
-  private let replaceWatch: ReplaceWatch?
+  private var replaceWatch: ReplaceWatch?
   private let signals: Int32
   private var watchdog: EventLoop.Timer?
   private var sampling: EventLoop.Timer?
@@ -65,7 +65,7 @@ final class Daemon {
           detail: "netfilter hooks and what others attached cannot be read, and changes that the "
             + "kernel does not announce are polled: \(Self.firstLine(error.description))"))
     }
-    do { watch = try ReplaceWatch(source, namespace: NamespaceLock.inode()) } catch {
+    do { watch = try ReplaceWatch.make(source, namespace: NamespaceLock.inode()) } catch {
       // The comparison of identities sees the same, some milliseconds later.
       log.notice("changes of iptables-legacy are noticed by comparing: \(error)")
     }
@@ -102,7 +102,10 @@ final class Daemon {
     tracker.onRules = { [unowned self] in
       pilot?.follow(tracker.graph, rules: tracker.state.ruleEpoch)
     }
-    tracker.onSettled = { [unowned self] in settle() }
+    tracker.onSettled = { [unowned self] in
+      listenForReplaces()
+      settle()
+    }
     if let pilot {
       tracker.withoutOurs = { [unowned pilot] in pilot.withoutOurs($0) }
       pilot.onChange = { [unowned self] in
@@ -119,7 +122,11 @@ final class Daemon {
     }
     if let replaceWatch {
       try loop.watch(replaceWatch.descriptor) { [unowned self] in
-        if replaceWatch.drain() > 0 { tracker.tablesReplaced() }
+        guard replaceWatch.drain() > 0 else { return }
+        switch replaceWatch.way {
+        case .memory: tracker.compareRules()
+        case .calls: tracker.tablesReplaced()
+        }
       }
     }
     try tracker.start()
@@ -258,6 +265,19 @@ final class Daemon {
     settle()
   }
 
+  /// Tables are listened to while there are any; that the first one comes shows on the hooks.
+  private func listenForReplaces() {
+    guard let watch = replaceWatch else { return }
+    guard tracker.state.hasReplaceableTables else { return watch.stopListening() }
+    do {
+      if try watch.listen() { tracker.tablesReplaced() }
+    } catch {
+      // The comparison of identities sees the same, some milliseconds later.
+      log.notice("changes of iptables-legacy are noticed by comparing: \(error)")
+      replaceWatch = nil
+    }
+  }
+
   private var isSettled: Bool { tracker.isSettled && pilot?.isSettled ?? true }
 
   /// What is live may now be what the kernel is configured to do.
@@ -319,9 +339,10 @@ final class Daemon {
       modules: interface.nodes.map(\.module.rawValue),
       reason: interface.mainObstacle?.rawValue, fastShare: nil)
     switch pilot?.standing(of: interface.index) {
-    case .live(let hook)?:
+    case .live(let hook, let isProvisional)?:
       status.hook = InterfaceStatus.Hook(rawValue: hook.rawValue) ?? .none
       status.accelerated = true
+      status.program = isProvisional ? .general : .own
       status.modules = interface.nodes.map(\.module).filter(interface.fast.contains).map(\.rawValue)
       status.reason = nil
       status.fastShare = samples.share(of: interface.index)

@@ -160,7 +160,7 @@ final class Pilot {
 
   /// An interface's place as `status` tells it.
   enum Standing {
-    case live(Datapath.Hook)
+    case live(Datapath.Hook, isProvisional: Bool)
     case pending
     case failed(Reason, String)
     case none
@@ -171,7 +171,7 @@ final class Pilot {
     switch deployment.state(of: interface) {
     case .live?:
       guard let attachment = deployment.attachment(on: interface) else { return .pending }
-      return .live(attachment.hook)
+      return .live(attachment.hook, isProvisional: deployment.isProvisional(on: interface))
     case .pending?: return .pending
     case .failed(let failure)?: return .failed(Reason(failure), failure.description)
     case nil: return .none

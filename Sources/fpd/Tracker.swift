@@ -106,6 +106,9 @@ final class Tracker {
   /// Tables of iptables-legacy were replaced.
   func tablesReplaced() { mark([.xtables, .hooks]) }
 
+  /// They may have been, here or elsewhere.
+  func compareRules() { compare(sysctls: false, sets: false) }
+
   /// Brings the graph up to the kernel's configuration as it is at this moment.
   func catchUp() {
     hear()

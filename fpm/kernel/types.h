@@ -125,13 +125,13 @@ struct net {
 	struct ipv4_devconf *devconf_all; /* path: ipv4.devconf_all */
 	struct sock *mc_autojoin_sk;	  /* path: ipv4.mc_autojoin_sk */
 	struct fib_table *fib_main;	  /* path: ipv4.fib_main */
+	u32 fib_seq;			  /* path: ipv4.fib_seq */
 	u8 fib_has_custom_rules;	  /* path: ipv4.fib_has_custom_rules */
 	u8 fib_has_custom_local_routes;	  /* path: ipv4.fib_has_custom_local_routes */
 	u32 fib_num_tclassid_users;	  /* path: ipv4.fib_num_tclassid_users.counter */
 	u8 sysctl_ip_fwd_use_pmtu;	  /* path: ipv4.sysctl_ip_fwd_use_pmtu */
 	u8 sysctl_ip_fwd_update_priority; /* path: ipv4.sysctl_ip_fwd_update_priority */
 	void *hooks_ipv4[0];		  /* path: nf.hooks_ipv4 */
-	void *hooks_arp[0];		  /* path: nf.hooks_arp */
 	void *hooks_bridge[0];		  /* path: nf.hooks_bridge */
 	u32 policy_count[0];		  /* path: xfrm.policy_count */
 	u8 policy_default[0];		  /* path: xfrm.policy_default */
@@ -233,7 +233,6 @@ struct net_bridge_port { /* module: bridge */
 	struct net_bridge *br;
 	struct net_device *dev;
 	u64 flags;
-	struct net_bridge_port *backup_port;
 	u8 state;
 	s32 hwdom;
 	struct net_bridge_vlan_group *vlgrp;

@@ -72,6 +72,9 @@ int64_t fpd_xdp_run(int program, uint32_t ifindex, const void *in, uint32_t in_s
 int64_t fpd_tc_run(int program, uint32_t ifindex, const void *in, uint32_t in_size, void *out,
 		   uint32_t *size, uint32_t cb[5]);
 
+/* Runs a program `times` times on one frame; nanoseconds for each, or -errno. */
+int64_t fpd_bpf_time(int program, const void *in, uint32_t in_size, int times);
+
 /* Mounts a bpffs; 0 or -errno. */
 int fpd_bpffs_mount(const char *path);
 /* 1: a bpffs is mounted there; 0: not; -errno. */

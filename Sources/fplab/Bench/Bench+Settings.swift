@@ -9,7 +9,7 @@ extension Bench {
     undo: "ip link del new0", undoName: "ip link del")
 
   /// A namespace that routes, with a bridge br0 and pairs v0a–v0b, v1a–v1b, … up in it.
-  private func router(_ word: String, pairs: Int) throws -> Namespace {
+  func router(_ word: String, pairs: Int) throws -> Namespace {
     let namespace = try Namespace(word)
     try namespace.sysctl("net.ipv4.ip_forward=1")
     Terminal.progress("making \(2 * pairs) links")
@@ -26,7 +26,7 @@ extension Bench {
 
   /// Removes what was measured in, all links at once: left to the kernel, the removal of a thousand links
   /// would go on into the next measurement.
-  private func remove(_ namespace: Namespace, _ fpd: Fpd) throws {
+  func remove(_ namespace: Namespace, _ fpd: Fpd) throws {
     try fpd.stop()
     try namespace.run(["ip", "link", "del", "group", "7"])
     namespace.close()

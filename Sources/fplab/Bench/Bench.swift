@@ -14,17 +14,24 @@ final class Bench {
   static func run(_ arguments: [String]) throws {
     var quick = false
     var directory = "docs/benchmarks"
+    var parts = Part.allCases
     var rest = arguments[...]
     while let argument = rest.popFirst() {
       switch argument {
       case "--quick": quick = true
+      case "--only":
+        guard let name = rest.popFirst(), let part = Part(rawValue: name) else {
+          throw LabError("--only wants one of \(Part.allCases.map(\.rawValue))")
+        }
+        parts = [part]
       case "--output":
         guard let path = rest.popFirst() else { throw LabError("--output wants a directory") }
         directory = path
-      default: throw LabError("unknown argument '\(argument)' (--quick, --output DIRECTORY)")
+      default:
+        throw LabError("unknown argument '\(argument)' (--quick, --only PART, --output DIRECTORY)")
       }
     }
-    try Bench(quick: quick, directory: directory).run()
+    try Bench(quick: quick, directory: directory).run(parts)
   }
 
   private init(quick: Bool, directory: String) {
@@ -33,11 +40,18 @@ final class Bench {
     results.quick = quick
   }
 
-  private func run() throws {
+  private enum Part: String, CaseIterable { case links, rules, routes, programs }
+
+  private func run(_ parts: [Part]) throws {
     _ = Machine.json  // before this benchmark is what keeps the machine busy
-    try manyLinks()
-    for kind in IPTables.allCases { try manyRules(kind) }
-    try manyRoutes()
+    for part in parts {
+      switch part {
+      case .links: try manyLinks()
+      case .rules: for kind in IPTables.allCases { try manyRules(kind) }
+      case .routes: try manyRoutes()
+      case .programs: try programs()
+      }
+    }
     Terminal.progress("")
     results.printTables()
     mkdir(directory, 0o755)

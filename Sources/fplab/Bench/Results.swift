@@ -14,6 +14,17 @@ struct Results {
     let missed: Int
   }
 
+  /// How soon programs followed one kind of change in one setting.
+  struct Programs {
+    let setting: String
+    let change: String
+    /// Until the modules were live, be it in the general program.
+    let live: Distribution
+    /// Until the interface had its own.
+    let own: Distribution
+    let missed: Int
+  }
+
   /// What fpd used in one setting.
   struct Cost {
     let setting: String
@@ -31,6 +42,7 @@ struct Results {
   }
 
   var reactions: [Reactions] = []
+  var programs: [Programs] = []
   var costs: [Cost] = []
   var loads: [Load] = []
   var quick = false
@@ -43,6 +55,13 @@ struct Results {
           [
             "setting": .string($0.setting), "change": .string($0.change), "times": $0.times.json,
             "missed": .number($0.missed),
+          ]
+        }),
+      "programs": .array(
+        programs.map {
+          [
+            "setting": .string($0.setting), "change": .string($0.change), "live": $0.live.json,
+            "own_program": $0.own.json, "missed": .number($0.missed),
           ]
         }),
       "memory": .array(
@@ -77,6 +96,23 @@ struct Results {
       })
   }
 
+  private var programTable: Table {
+    Table(
+      [
+        "programs", "change", "n", "live: median ms", "p95 ms", "max ms", "own: median ms",
+        "p95 ms",
+      ],
+      programs.map { row in
+        let missed = row.missed > 0 ? " (\(row.missed) missed)" : ""
+        let own = row.own.count > 0
+        return [
+          row.setting, row.change, "\(row.live.count)\(missed)", row.live.median.text(),
+          row.live.quantile(0.95).text(), (row.live.sorted.last ?? .nan).text(),
+          own ? row.own.median.text() : "–", own ? row.own.quantile(0.95).text() : "–",
+        ]
+      })
+  }
+
   private var costTable: Table {
     Table(
       ["setting", "RSS MB", "peak RSS MB"],
@@ -100,7 +136,7 @@ struct Results {
   }
 
   func printTables() {
-    for table in [reactionTable, costTable, loadTable] where !table.rows.isEmpty {
+    for table in [reactionTable, programTable, costTable, loadTable] where !table.rows.isEmpty {
       Terminal.line()
       Terminal.text(table.plain)
     }
@@ -117,6 +153,14 @@ struct Results {
     Machine: \(Machine.line)
 
     \(reactionTable.markdown)
+    ## Programs
+
+    From a command's return to the program that does what it says, as `fpctl status` tells it: *live* is
+    when a program with the modules in question runs, which is the general one while clang is at work;
+    *own* is when the interface has the one made for it. A link that goes down and a bridge that comes
+    and goes have no program; there it is the interface's slot that is empty, or the graph that follows.
+
+    \(programTable.markdown)
     ## Memory
 
     \(costTable.markdown)

@@ -44,45 +44,15 @@ extension Speed {
 
   func router() throws {
     let (bed, router) = try routerBed()
-    let sink = try LoadSink(in: try bed["right"], device: "eth0")
     let traffic = try LoadTraffic(
       from: bed["left"].mac(of: "eth0"), "10.0.1.2", to: router.mac(of: "p1"), "10.100.0.1"
     ) { spread(&$0) }
-    let generator = try LoadGenerator(in: try bed["left"], device: "eth0", traffic)
-    let out = try router.ifindex(of: "p2")
-    let arrived = { sink.count.frames }
-    try measure(
-      "router, \(prefixes) prefixes, \(flows) flows",
-      [
-        try base(),
-        Way(name: Self.linux, generator: generator, arrived: arrived) { .kernel },
-        Way(name: "bare redirect", generator: generator, arrived: arrived) {
-          .program(try LoadProgram("redirect", constant: out).attach(to: "p1", in: router))
-        },
-        Way(name: "by hand, bpf_fib_lookup", generator: generator, arrived: arrived) {
-          .program(try LoadProgram("forward").attach(to: "p1", in: router))
-        },
-        Way(name: "by hand, kernel's table", generator: generator, arrived: arrived) {
-          .program(try LoadProgram("trie").attach(to: "p1", in: router))
-        },
-        fpd(in: router, ["p1", "p2"], generator, arrived),
-      ])
+    try forwarding(
+      "router, \(prefixes) prefixes, \(flows) flows", through: router,
+      LoadGenerator(in: try bed["left"], device: "eth0", traffic),
+      to: LoadSink(in: try bed["right"], device: "eth0"),
+      byHand: [("bpf_fib_lookup", "forward"), ("kernel's table", "trie")])
     bed.close()
-  }
-
-  static let linux = "Linux"
-  /// Connections that ask at the same time, as the pods of a node do.
-  static let sessions = 32
-
-  private func fpd(
-    in namespace: Namespace, _ interfaces: [String], _ generator: LoadGenerator,
-    _ arrived: @escaping () throws -> Int
-  ) -> Way {
-    Way(name: "fpd, XDP", generator: generator, arrived: arrived) {
-      .fpd(
-        try Fpd(in: namespace, configuration: "defaults: {hook: xdp}\n", logLevel: "warning"),
-        interfaces)
-    }
   }
 
   /// Two hosts on a bridge; behind the second, as many stations as there are prefixes elsewhere.
@@ -98,74 +68,134 @@ extension Speed {
       }.joined())
     let sender = try bed["h1"].mac(of: "eth0")
     try bridge.run("bridge fdb replace \(sender) dev p1 master static")
-    let sink = try LoadSink(in: try bed["h2"], device: "eth0")
     let traffic = LoadTraffic(from: sender, "10.0.0.1", to: first, "10.0.0.2") {
       $0.flows = flows
       $0.destinationMACs = prefixes
     }
-    let generator = try LoadGenerator(in: try bed["h1"], device: "eth0", traffic)
-    let out = try bridge.ifindex(of: "p2")
-    let arrived = { sink.count.frames }
-    try measure(
-      "bridge, \(prefixes) stations, \(flows) flows",
-      [
-        try base(),
-        Way(name: Self.linux, generator: generator, arrived: arrived) { .kernel },
-        Way(name: "bare redirect", generator: generator, arrived: arrived) {
-          .program(try LoadProgram("redirect", constant: out).attach(to: "p1", in: bridge))
-        },
-        Way(name: "by hand, kernel's table", generator: generator, arrived: arrived) {
-          .program(try LoadProgram("bridge").attach(to: "p1", in: bridge))
-        },
-        fpd(in: bridge, ["p1", "p2"], generator, arrived),
-      ])
+    try forwarding(
+      "bridge, \(prefixes) stations, \(flows) flows", through: bridge,
+      LoadGenerator(in: try bed["h1"], device: "eth0", traffic),
+      to: LoadSink(in: try bed["h2"], device: "eth0"),
+      byHand: [("kernel's table", "bridge")])
     bed.close()
   }
 
-  /// What fpd costs for packets it leaves to the kernel: those for the router itself.
+  /// One forwarder with ports p1 and p2: Linux, what XDP can do at most, and fpd.
+  private func forwarding(
+    _ setting: String, through namespace: Namespace, _ generator: LoadGenerator,
+    to sink: LoadSink, byHand: [(name: String, program: String)]
+  ) throws {
+    let out = try namespace.ifindex(of: "p2")
+    let arrived = { sink.count.frames }
+    var ways = [
+      try base(),
+      Way(name: Self.linux, generator: generator, arrived: arrived) { .kernel },
+      Way(name: "bare redirect", generator: generator, arrived: arrived) {
+        .program(try LoadProgram("redirect", constant: out).attach(to: "p1", in: namespace))
+      },
+    ]
+    ways += byHand.map { one in
+      Way(name: "by hand, \(one.name)", generator: generator, arrived: arrived) {
+        .program(try LoadProgram(one.program).attach(to: "p1", in: namespace))
+      }
+    }
+    try measure(setting, ways + [fpd("xdp", in: namespace, ["p1", "p2"], generator, arrived)])
+  }
+
+  static let linux = "Linux"
+  /// Connections that ask at the same time, as the pods of a node do.
+  static let sessions = 32
+
+  private func fpd(
+    _ hook: String, in namespace: Namespace, _ interfaces: [String], _ generator: LoadGenerator,
+    _ arrived: @escaping () throws -> Int
+  ) -> Way {
+    Way(name: "fpd, \(hook)", generator: generator, arrived: arrived) {
+      .fpd(try Self.start(hook, in: namespace), interfaces)
+    }
+  }
+
+  private static func start(_ hook: String, in namespace: Namespace) throws -> Fpd {
+    try Fpd(in: namespace, configuration: "defaults: {hook: \(hook)}\n", logLevel: "warning")
+  }
+
+  /// What fpd costs for packets it leaves to the kernel: those for the machine itself, which has its
+  /// address on an interface, or on a bridge.
   func punting() throws {
     let (bed, router) = try routerBed()
-    let socket = try DeafSocket(in: router, port: 9)
-    let traffic = try LoadTraffic(
-      from: bed["left"].mac(of: "eth0"), "10.0.1.2", to: router.mac(of: "p1"), "10.0.1.1"
-    ) { $0.flows = flows }
-    let generator = try LoadGenerator(in: try bed["left"], device: "eth0", traffic)
-    try measure(
-      "punt: UDP to the router itself",
-      [
-        Way(name: Self.linux, generator: generator, arrived: socket.dropped) { .kernel },
-        fpd(in: router, ["p1", "p2"], generator, socket.dropped),
-      ])
+    try punting(
+      "punt: UDP to the router itself", router, from: bed["left"], "10.0.1.2",
+      to: router.mac(of: "p1"), "10.0.1.1")
     bed.close()
+    let bridged = try Testbed.bridged(hosts: 2)
+    let bridge = try bridged["switch"]
+    try bridge.ip(batch: ["addr add 10.0.0.254/24 dev br0"])
+    try bridge.run("ethtool -K p1 gro on")
+    let host = try bridged["h1"]
+    try bridge.run("bridge fdb replace \(host.mac(of: "eth0")) dev p1 master static")
+    try punting(
+      "punt: UDP to the bridge itself", bridge, from: host, "10.0.0.1", to: bridge.mac(of: "br0"),
+      "10.0.0.254")
+    bridged.close()
+  }
+
+  private func punting(
+    _ setting: String, _ namespace: Namespace, from sender: Namespace, _ source: IPv4Address,
+    to mac: MAC, _ destination: IPv4Address
+  ) throws {
+    let socket = try DeafSocket(in: namespace, port: 9)
+    let traffic = try LoadTraffic(from: sender.mac(of: "eth0"), source, to: mac, destination) {
+      $0.flows = flows
+    }
+    let generator = try LoadGenerator(in: sender, device: "eth0", traffic)
+    let hooks = ["xdp", "tc"].flatMap { hook in
+      [
+        Way(name: "empty program, \(hook)", generator: generator, arrived: socket.dropped) {
+          .program(try LoadProgram("empty-\(hook)").attach(to: "p1", in: namespace))
+        },
+        fpd(hook, in: namespace, ["p1", "p2"], generator, socket.dropped),
+      ]
+    }
+    try measure(
+      setting,
+      [Way(name: Self.linux, generator: generator, arrived: socket.dropped) { .kernel }] + hooks)
   }
 
   /// TCP on the hook where GSO packets stay whole: through a router, and between two containers.
   func streams() throws {
     let routed = try Testbed.hostRouterHost()
     try streams(
-      "through a router", in: routed["router"],
-      LoadStream(
-        from: routed["left"], to: routed["right"], "10.0.2.2", clientCPU: cpu, serverCPU: cpu))
+      "through a router", in: routed["router"], from: routed["left"], to: routed["right"],
+      "10.0.2.2")
     routed.close()
     let bridged = try Testbed.bridged(hosts: 2)
     try streams(
-      "containers on a bridge", in: bridged["switch"],
-      LoadStream(
-        from: bridged["h1"], to: bridged["h2"], "10.0.0.2", clientCPU: cpu, serverCPU: cpu))
+      "containers on a bridge", in: bridged["switch"], from: bridged["h1"], to: bridged["h2"],
+      "10.0.0.2")
     bridged.close()
   }
 
-  private func streams(_ setting: String, in namespace: Namespace, _ stream: LoadStream) throws {
-    var rows = [Self.linux, "fpd, tc"].map {
+  private func streams(
+    _ setting: String, in namespace: Namespace, from client: Namespace, to server: Namespace,
+    _ address: IPv4Address
+  ) throws {
+    let bed = Testbed()
+    let (near, far) = (try bed.add("near"), try bed.add("far"))
+    try bed.cable(.init(near, "eth0", "10.0.1.2/24"), .init(far, "eth0", "10.0.1.1/24"))
+    func stream(_ from: Namespace, _ to: Namespace, _ address: IPv4Address) -> LoadStream {
+      LoadStream(from: from, to: to, address, clientCPU: cpu, serverCPU: cpu)
+    }
+    let straight = stream(near, far, "10.0.1.1")
+    let through = stream(client, server, address)
+    var rows = ["no hop: a cable", Self.linux, "fpd, tc"].map {
       SpeedResults.StreamRow(setting: setting, way: $0)
     }
     for round in 1...rounds {
       for place in rows.indices where rows[place].absent == nil {
         Terminal.progress("TCP \(setting): \(rows[place].way) \(round)/\(rounds)")
         var daemon: Fpd?
-        if place == 1 {
-          let fpd = try Fpd(
-            in: namespace, configuration: "defaults: {hook: tc}\n", logLevel: "warning")
+        if place == 2 {
+          let fpd = try Self.start("tc", in: namespace)
           daemon = fpd
           if let reason = try Self.reasonNotAccelerated(fpd, ["p1", "p2"]) {
             rows[place].absent = "not accelerated: \(reason)"
@@ -173,6 +203,7 @@ extension Speed {
             continue
           }
         }
+        let stream = place == 0 ? straight : through
         rows[place].gigabits.append(try stream.bulk(time).perBusySecond * 8 / 1e9)
         rows[place].transactions.append(
           try stream.requests(time, sessions: Self.sessions).perBusySecond / 1e3)
@@ -183,5 +214,6 @@ extension Speed {
       }
     }
     results.streams += rows
+    bed.close()
   }
 }

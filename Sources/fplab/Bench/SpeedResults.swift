@@ -207,12 +207,15 @@ struct SpeedResults {
     - *× Linux* compares whole packets in the same round, *net ×* what is left without sending.
     - *bare redirect* looks at no packet; *by hand* are the shortest programs that forward, and check
       nothing else: [bench](../../bench).
+    - *empty program* does nothing on the hook: what fpd costs on top of it is fpd's own.
     - *arrived* is the least part of what was sent that arrived; *fast* what fpd says it forwarded itself.
 
     ## TCP
 
     Through a router and between containers on one bridge: as much as goes on one connection, with GSO,
-    and single bytes there and back on \(Speed.sessions) connections. Both ends and what is between them are on one CPU, and again only its time for them counts.
+    and single bytes there and back on \(Speed.sessions) connections. Both ends and what is between them
+    are on one CPU, and again only its time for them counts. *No hop* is a cable from one end to the
+    other: nothing that forwards can be faster in transactions than that.
 
     \(streamTable.markdown)
     """

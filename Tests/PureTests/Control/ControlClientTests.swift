@@ -76,8 +76,7 @@ import Testing
     interfaces: [
       InterfaceStatus(
         name: "eth1", index: 7, hook: .xdpGeneric, accelerated: true,
-        modules: ["bridge", "router"],
-        fastShare: 0.25),
+        modules: ["bridge", "router"], program: .general, fastShare: 0.25),
       InterfaceStatus(
         name: "tun0", index: 9, hook: .none, accelerated: false, modules: [],
         reason: "no-redirect-target"),
@@ -89,8 +88,8 @@ import Testing
       Self.report.json.text()
         == #"{"version":"1.2.3","state":"degraded","generation":42,"interfaces":["#
         + #"{"name":"eth1","ifindex":7,"hook":"xdp-generic","accelerated":true,"#
-        + #""modules":["bridge","router"],"reason":null,"fast_share":0.25},"#
-        + #"{"name":"tun0","ifindex":9,"hook":"none","accelerated":false,"modules":[],"#
+        + #""modules":["bridge","router"],"program":"general","reason":null,"fast_share":0.25},"#
+        + #"{"name":"tun0","ifindex":9,"hook":"none","accelerated":false,"modules":[],"program":null,"#
         + #""reason":"no-redirect-target","fast_share":null}],"#
         + #""problems":[{"what":"iptables-legacy","detail":"cannot be read"}]}"#)
   }

@@ -64,7 +64,10 @@ enum {
 	REASON_VLAN_PROTOCOL = 57,
 	REASON_VLAN_STATISTICS = 58,
 	REASON_QINQ = 59,
-	REASON_RULES_CHANGED = 60,
+	REASON_RULE_UNKNOWN = 60,
+	REASON_RULE_EFFECT = 61,
+	REASON_RULES_TOO_MANY = 62,
+	REASON_RULES_MET = 63,
 };
 
 /* How many functions stand on netfilter's hooks. */
@@ -119,7 +122,11 @@ fp_inline outcome process(struct xdp_md *context, struct packet *packet)
 SEC("xdp") int fpd_xdp(struct xdp_md *context)
 {
 	struct packet packet = { 0 };
-	outcome outcome = process(context, &packet);
+	const void *frame = (void *)(long)context->data;
+	u64 device = fp_xdp_device(context);
+	outcome outcome = REASON_LOCAL_DELIVERY;
+	if (!fp_bridge_is_addressed(frame, device) || fp_xdp_is_asked(context))
+		outcome = process(context, &packet);
 	return fp_xdp_finish(context, &packet, outcome);
 }
 

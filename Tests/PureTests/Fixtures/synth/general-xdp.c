@@ -64,7 +64,10 @@ enum {
 	REASON_VLAN_PROTOCOL = 57,
 	REASON_VLAN_STATISTICS = 58,
 	REASON_QINQ = 59,
-	REASON_RULES_CHANGED = 60,
+	REASON_RULE_UNKNOWN = 60,
+	REASON_RULE_EFFECT = 61,
+	REASON_RULES_TOO_MANY = 62,
+	REASON_RULES_MET = 63,
 };
 
 /* This program fits every interface: its constants say what is to be done. */
@@ -86,6 +89,7 @@ enum {
 #include "xdp.h"
 #include "bridge.h"
 #include "router.h"
+#include "local.h"
 
 /* A frame on a port of a bridge. GO_ON: it is for IP on the bridge. */
 fp_inline outcome from_port(struct packet *packet, struct device device)
@@ -157,7 +161,14 @@ fp_inline outcome process(struct xdp_md *context, struct packet *packet)
 SEC("xdp") int fpd_xdp(struct xdp_md *context)
 {
 	struct packet packet = { 0 };
-	outcome outcome = process(context, &packet);
+	const void *frame = (void *)(long)context->data;
+	u64 device = fp_xdp_device(context);
+	outcome outcome = REASON_LOCAL_DELIVERY;
+	if (!fp_local_is_known(frame, device) || fp_xdp_is_asked(context)) {
+		outcome = process(context, &packet);
+		if (packet.is_own)
+			fp_local_remember(frame, device);
+	}
 	return fp_xdp_finish(context, &packet, outcome);
 }
 

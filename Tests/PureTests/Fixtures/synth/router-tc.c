@@ -64,7 +64,10 @@ enum {
 	REASON_VLAN_PROTOCOL = 57,
 	REASON_VLAN_STATISTICS = 58,
 	REASON_QINQ = 59,
-	REASON_RULES_CHANGED = 60,
+	REASON_RULE_UNKNOWN = 60,
+	REASON_RULE_EFFECT = 61,
+	REASON_RULES_TOO_MANY = 62,
+	REASON_RULES_MET = 63,
 };
 
 /* How many functions stand on netfilter's hooks. */
@@ -83,6 +86,7 @@ enum {
 #line 1 "tc-router.c"
 #include "tc.h"
 #include "router.h"
+#include "local.h"
 
 /* A frame on a device that IP sees itself. */
 fp_inline outcome from_device(struct packet *packet, struct device device)
@@ -129,7 +133,14 @@ fp_inline outcome process(struct __sk_buff *context, struct packet *packet)
 SEC("tc") int fpd_tc(struct __sk_buff *context)
 {
 	struct packet packet = { 0 };
-	outcome outcome = process(context, &packet);
+	const void *frame = (void *)(long)context->data;
+	u64 device = fp_tc_device(context);
+	outcome outcome = REASON_LOCAL_DELIVERY;
+	if (!fp_local_is_known(frame, device) || fp_tc_is_asked(context)) {
+		outcome = process(context, &packet);
+		if (packet.is_own)
+			fp_local_remember(frame, device);
+	}
 	return fp_tc_finish(context, &packet, outcome);
 }
 

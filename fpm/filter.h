@@ -1,0 +1,637 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * The rules that a packet meets on its way through netfilter, judged in a time that hardly depends on
+ * how many there are.
+ *
+ * Contract, Netfilter: what the rules of the kernel say to a packet (accept, drop), and which of them
+ * count it; what only the kernel can do is punted. The rules come as one image, made by fpd
+ * (Sources/Rules/Classifier.swift, docs/classifier.md): for each field of a packet it leads from the value
+ * to a row, which has a bit for each rule that this value does not rule out; the rules that a packet meets
+ * are those whose bit is set in all rows. Nothing here depends on the rules but which fields are looked at
+ * and the sizes FILTER_SIZE, FILTER_SUMMARY and FILTER_COUNTERS, in front of the program.
+ */
+#ifndef FPM_FILTER_H
+#define FPM_FILTER_H
+
+#include "packet.h"
+
+/* ---- what the rules are asked about ---- */
+
+/* A packet as it came in; addresses, ports and the mark in host order, names as they lie in memory. */
+struct filter_key {
+	u32 source;
+	u32 destination;
+	u32 mark;
+	u32 input; /* interface indices */
+	u32 output;
+	u16 source_port;
+	u16 destination_port;
+	u16 icmp;   /* type and code */
+	u16 length; /* of the IP packet */
+	u8 transport;
+	u8 later_fragment;
+	u8 tcp_flags;
+	u8 ttl;
+	u8 tos;
+	u8 packet_type;
+	u64 input_name[2];
+	u64 output_name[2];
+	u64 source_mac; /* mac_word() */
+};
+
+enum { FILTER_MET = 16 };
+#define FILTER_NONE 0xffffffffU
+
+/* What accounting has to know of a packet that has been judged. */
+struct filter {
+	u32 count; /* of those met */
+	u32 last;  /* counter of what it met after them */
+	u32 rule;  /* the one that decided */
+	u32 met[FILTER_MET];
+};
+
+/* ---- the image ---- */
+
+/* Fields, as FILTER_FIELDS has a bit for each. */
+enum {
+	FIELD_SOURCE,
+	FIELD_DESTINATION,
+	FIELD_KIND, /* transport protocol, and whether it is a later fragment */
+	FIELD_SOURCE_PORT,
+	FIELD_DESTINATION_PORT,
+	FIELD_TCP_FLAGS,
+	FIELD_ICMP,
+	FIELD_LENGTH,
+	FIELD_TTL,
+	FIELD_TOS,
+	FIELD_MARK,
+	FIELD_PACKET_TYPE,
+	FIELD_INPUT,
+	FIELD_OUTPUT,
+	FIELDS,
+};
+#define FILTER_USES(field) (FILTER_FIELDS >> (field)&1)
+#define FOR_EACH_FIELD(step)                                                                       \
+	step(FIELD_SOURCE);                                                                        \
+	step(FIELD_DESTINATION);                                                                   \
+	step(FIELD_KIND);                                                                          \
+	step(FIELD_SOURCE_PORT);                                                                   \
+	step(FIELD_DESTINATION_PORT);                                                              \
+	step(FIELD_TCP_FLAGS);                                                                     \
+	step(FIELD_ICMP);                                                                          \
+	step(FIELD_LENGTH);                                                                        \
+	step(FIELD_TTL);                                                                           \
+	step(FIELD_TOS);                                                                           \
+	step(FIELD_MARK);                                                                          \
+	step(FIELD_PACKET_TYPE);                                                                   \
+	step(FIELD_INPUT);                                                                         \
+	step(FIELD_OUTPUT)
+#define FILTER_USES_TRANSPORT                                                                      \
+	(FILTER_FIELDS & (1 << FIELD_SOURCE_PORT | 1 << FIELD_DESTINATION_PORT |                   \
+			  1 << FIELD_TCP_FLAGS | 1 << FIELD_ICMP))
+
+/* From the place of the list that a packet has got to: what it meets if no condition holds any more. */
+struct filter_turn {
+	u32 always;  /* the next rule without conditions */
+	u32 end;     /* what becomes of the packet */
+	u32 counter; /* for all of them together */
+	u32 rule;    /* the one that decides */
+};
+
+/* A rule, in one word: where to go on or how it ends, what counts it, and what else to look at. */
+enum {
+	RULE_ENDS = 1 << 23,
+	RULE_IS_LAST = 1 << 22, /* no rule with conditions is behind the place it leads to */
+	RULE_PLACE = (1 << 24) - 1,
+	RULE_COUNTER_SHIFT = 24,
+	RULE_LATE_SHIFT = 48,
+};
+enum { END_ACCEPT, END_DROP, END_UNKNOWN, END_EFFECT, END_TOO_MANY };
+
+struct filter_check {
+	u32 kind;
+	u32 argument;
+	u64 value;
+	u64 mask;
+};
+enum {
+	CHECK_SOURCE,
+	CHECK_DESTINATION,
+	CHECK_MARK,
+	CHECK_SOURCE_MAC,
+	CHECK_SOURCE_TYPE, /* argument: types of routes, a bit each */
+	CHECK_SET,	   /* argument: index, dimensions from bit 16, their number from bit 24 */
+	CHECK_KIND = 0xff,
+	CHECK_NEGATED = 1 << 8,
+	CHECK_LAST = 1 << 9,
+	CHECKS = 8, /* of one rule */
+};
+
+struct filter_interface {
+	u64 name[2];
+	u32 row;
+	u32 unused;
+};
+
+struct filter_head {
+	u64 unknown; /* 0, which the verifier does not know */
+	u32 rules;
+	u32 turns;
+	struct filter_turn first;
+	u32 root[FIELDS];
+	u32 checks;
+	u32 unused;
+	u8 bit[64]; /* De Bruijn's: which one is set */
+	u32 kind[512];
+	u32 tcp_flags[256];
+	u32 ttl[256];
+	u32 tos[256];
+	u32 packet_type[8];
+};
+
+enum {
+	FILTER_SLACK = 1024, /* behind FILTER_SIZE, for what lies beside a place */
+	FILTER_STEPS = 16,   /* on kernels that have no may_goto: verifying takes too long */
+	FILTER_CHUNK = 64,   /* rules in a word */
+	FILTER_GROUP = 512,  /* rules in a block */
+};
+#define FILTER_WORD (FILTER_SIZE - 8) /* makes any number the place of a word */
+#define FILTER_HALF (FILTER_SIZE - 4)
+
+struct filter_image {
+	u8 bytes[FILTER_SIZE + FILTER_SLACK];
+};
+
+struct {
+	map_number(type, MAP_ARRAY);
+	map_number(max_entries, 1);
+	map_type(key, u32);
+	map_type(value, struct filter_image);
+} fpd_filter SEC(".maps");
+
+struct {
+	map_number(type, 6); /* BPF_MAP_TYPE_PERCPU_ARRAY */
+	map_number(max_entries, FILTER_COUNTERS);
+	map_type(key, u32);
+	map_type(value, struct counter);
+} fpd_rule_counts SEC(".maps");
+
+typedef const void *image;
+
+/*
+ * Zero, which the verifier does not know. It is through with a loop when it comes to its head again with
+ * nothing that it has not seen there: what it makes of the numbers that a turn leaves is taken from it.
+ */
+fp_inline u64 nothing_known(image image)
+{
+	return ((const volatile struct filter_head *)image)->unknown;
+}
+
+/* ---- from values to rows ---- */
+
+/* What a value leads to: a row, or what has to be asked next, in the two highest bits. */
+#define ENTRY_LINE (1U << 31)
+#define ENTRY_BLOCK (1U << 30)
+
+/* A line of the cache: up to nine borders in three words, and what lies between them. */
+#define LINE_LANES (1ULL | 1ULL << 17 | 1ULL << 34)
+#define LINE_GUARDS (LINE_LANES << 16)
+enum { LINE_ENTRIES = 24, LINE_SUM = 34, LINE_PLACE = 15 };
+
+fp_inline u32 entry_at(image image, u32 place)
+{
+	return *(const u32 *)(image + (place & FILTER_HALF));
+}
+
+/* How many borders are not above `value`: in each lane the guard stays if there is nothing to borrow. */
+fp_inline u32 in_line(image image, u32 entry, u32 value)
+{
+	const u64 *line = image + (entry & FILTER_WORD);
+	u64 lanes = value * LINE_LANES + LINE_GUARDS;
+	u64 below = ((lanes - line[0]) & LINE_GUARDS) + ((lanes - line[1]) & LINE_GUARDS) +
+		    ((lanes - line[2]) & LINE_GUARDS);
+	u64 place = (below >> 16) * LINE_LANES >> LINE_SUM & LINE_PLACE;
+	return *(const u32 *)((const void *)line + LINE_ENTRIES + place * 4);
+}
+
+fp_inline u32 lookup_16(image image, u32 entry, u32 value)
+{
+	if (entry & ENTRY_BLOCK) {
+		entry = entry_at(image, entry + (value >> 8) * 4);
+		if (entry & ENTRY_BLOCK)
+			return entry_at(image, entry + (value & 0xff) * 4);
+	}
+	if (entry & ENTRY_LINE)
+		entry = in_line(image, entry, value);
+	return entry;
+}
+
+fp_inline u32 lookup_32(image image, u32 entry, u32 value)
+{
+	if (entry & ENTRY_BLOCK)
+		entry = entry_at(image, entry + (value >> 16) * 4);
+	else
+		entry = in_line(image, entry, value >> 16);
+	return lookup_16(image, entry, value & 0xffff);
+}
+
+/* An interface by its index, if it still has the name by which rules know it. */
+fp_inline outcome lookup_interface(image image, u32 root, u32 index, const u64 *name, u32 *row)
+{
+	const struct filter_interface *interface =
+		image + (lookup_32(image, root, index) & FILTER_WORD);
+	if (interface->name[0] != name[0] || interface->name[1] != name[1])
+		return REASON_CHANGED;
+	*row = interface->row;
+	return GO_ON;
+}
+
+/* Where the rows of a packet lie; of the fields that no rule asks about nothing is kept. */
+struct filter_rows {
+	u32 at[FIELDS];
+};
+
+#define look_up(field, value)                                                                      \
+	do {                                                                                       \
+		if (FILTER_USES(field))                                                            \
+			rows->at[field] = (value)&FILTER_WORD;                                     \
+	} while (0)
+
+fp_inline outcome find_rows(image image, const struct filter_key *key, struct filter_rows *rows)
+{
+	const struct filter_head *head = image;
+	look_up(FIELD_SOURCE, lookup_32(image, head->root[FIELD_SOURCE], key->source));
+	look_up(FIELD_DESTINATION,
+		lookup_32(image, head->root[FIELD_DESTINATION], key->destination));
+	look_up(FIELD_KIND, head->kind[key->transport | (key->later_fragment & 1) << 8]);
+	look_up(FIELD_SOURCE_PORT,
+		lookup_16(image, head->root[FIELD_SOURCE_PORT], key->source_port));
+	look_up(FIELD_DESTINATION_PORT,
+		lookup_16(image, head->root[FIELD_DESTINATION_PORT], key->destination_port));
+	look_up(FIELD_TCP_FLAGS, head->tcp_flags[key->tcp_flags]);
+	look_up(FIELD_ICMP, lookup_16(image, head->root[FIELD_ICMP], key->icmp));
+	look_up(FIELD_LENGTH, lookup_16(image, head->root[FIELD_LENGTH], key->length));
+	look_up(FIELD_TTL, head->ttl[key->ttl]);
+	look_up(FIELD_TOS, head->tos[key->tos]);
+	look_up(FIELD_MARK, lookup_32(image, head->root[FIELD_MARK], key->mark));
+	look_up(FIELD_PACKET_TYPE, head->packet_type[key->packet_type & 7]);
+	outcome result = GO_ON;
+	if (FILTER_USES(FIELD_INPUT)) {
+		result = lookup_interface(image, head->root[FIELD_INPUT], key->input,
+					  key->input_name, &rows->at[FIELD_INPUT]);
+		look_up(FIELD_INPUT, rows->at[FIELD_INPUT]);
+	}
+	if (FILTER_USES(FIELD_OUTPUT) && result == GO_ON) {
+		result = lookup_interface(image, head->root[FIELD_OUTPUT], key->output,
+					  key->output_name, &rows->at[FIELD_OUTPUT]);
+		look_up(FIELD_OUTPUT, rows->at[FIELD_OUTPUT]);
+	}
+	return result;
+}
+
+/* ---- from rows to rules ---- */
+
+/* The word `offset` bytes behind the beginning of each row, and of them all. */
+fp_inline u64 common_word(image image, const struct filter_rows *rows, u32 offset)
+{
+	u64 word = ~0ULL;
+#define and_word(field)                                                                            \
+	if (FILTER_USES(field))                                                                    \
+	word &= *(const u64 *)(image + rows->at[field] + offset)
+	FOR_EACH_FIELD(and_word);
+#undef and_word
+	return word;
+}
+
+#if FILTER_SUMMARY
+/* The rules of one chunk. Rows know the blocks of eight chunks each that they have in common. */
+fp_inline u64 common_chunk(image image, const struct filter_rows *rows, u32 chunk)
+{
+	u64 word = ~0ULL;
+	u32 group = FILTER_SUMMARY * 8 + (chunk >> 3 & (FILTER_SUMMARY * 8 - 1)) * 4;
+	u32 inside = (chunk & 7) * 8;
+#define and_chunk(field)                                                                           \
+	if (FILTER_USES(field))                                                                    \
+	word &= *(const u64 *)(image + inside +                                                    \
+			       (*(const u32 *)(image + rows->at[field] + group) & FILTER_WORD))
+	FOR_EACH_FIELD(and_chunk);
+#undef and_chunk
+	return word;
+}
+#endif
+
+fp_inline u32 lowest_bit(image image, u64 word)
+{
+	const struct filter_head *head = image;
+	return head->bit[(word & -word) * 0x03f79d71b4cb0a89ULL >> 58] & 63;
+}
+
+/* ---- from rules to what becomes of the packet ---- */
+
+fp_inline outcome fp_filter_end(u32 end)
+{
+	if (end == END_ACCEPT)
+		return GO_ON;
+	if (end == END_DROP)
+		return DROP;
+	if (end == END_EFFECT)
+		return REASON_RULE_EFFECT;
+	if (end == END_TOO_MANY)
+		return REASON_RULES_TOO_MANY;
+	return REASON_RULE_UNKNOWN;
+}
+
+#if FILTER_CHECKS
+enum { UNMET = -2 };
+
+/*
+ * What the kernel has to be asked about: GO_ON if it holds, UNMET if not, or a reason. A program that
+ * knows how defines FILTER_ASKS_KERNEL and this function before it includes this file.
+ */
+#ifndef FILTER_ASKS_KERNEL
+fp_inline outcome fp_filter_late(const struct packet *packet, u32 kind, u32 argument)
+{
+	(void)packet, (void)kind, (void)argument;
+	return REASON_RULE_UNKNOWN;
+}
+#endif
+
+#define FILTER_CHECKS_FOR(kind) (FILTER_CHECKS >> (kind)&1)
+
+fp_inline outcome judge_check(const struct filter_check *check, const struct filter_key *key,
+			      const struct packet *packet)
+{
+	u32 kind = check->kind & CHECK_KIND;
+	u64 value;
+	if (FILTER_CHECKS_FOR(CHECK_SOURCE) && kind == CHECK_SOURCE)
+		value = key->source;
+	else if (FILTER_CHECKS_FOR(CHECK_DESTINATION) && kind == CHECK_DESTINATION)
+		value = key->destination;
+	else if (FILTER_CHECKS_FOR(CHECK_MARK) && kind == CHECK_MARK)
+		value = key->mark;
+	else if (FILTER_CHECKS_FOR(CHECK_SOURCE_MAC) && kind == CHECK_SOURCE_MAC)
+		value = key->source_mac;
+	else
+		return fp_filter_late(packet, kind, check->argument);
+	return (value & check->mask) == check->value ? GO_ON : UNMET;
+}
+
+/* All that a rule asks for beside its fields. */
+fp_inline outcome judge_checks(image image, u32 place, const struct filter_key *key,
+			       const struct packet *packet)
+{
+	const u64 nothing = nothing_known(image);
+	repeat(CHECKS)
+	{
+		or_give_up(many);
+		place ^= nothing;
+		const struct filter_check *check = image + (place & FILTER_WORD);
+		u32 kind = check->kind;
+		outcome result = judge_check(check, key, packet);
+		if (kind & CHECK_NEGATED && result < 0)
+			result = result == GO_ON ? UNMET : GO_ON;
+		if (result != GO_ON || kind & CHECK_LAST)
+			return result;
+		place += sizeof(*check);
+	}
+many:
+	return REASON_RULES_TOO_MANY;
+}
+#endif
+
+fp_inline const struct filter_turn *turn_at(image image, u32 place)
+{
+	const struct filter_head *head = image;
+	return image + ((head->turns + place * sizeof(struct filter_turn)) & FILTER_WORD);
+}
+
+fp_inline outcome take_turn(struct filter *filter, const struct filter_turn *turn)
+{
+	filter->last = turn->counter;
+	filter->rule = turn->rule;
+	return fp_filter_end(turn->end);
+}
+
+/*
+ * What the rules say: GO_ON if all chains accept the packet, DROP, or why it is the kernel's.
+ * ipt_do_table() and nft_do_chain(), with the chains laid out behind one another.
+ */
+fp_inline outcome fp_filter_judge(const struct packet *packet, const struct filter_key *key,
+				  struct filter *filter)
+{
+	u32 zero = 0;
+	image image = bpf_map_lookup_elem(&fpd_filter, &zero);
+	if (!image)
+		return REASON_CHANGED;
+	const struct filter_head *head = image;
+	filter->count = 0;
+#if !FILTER_FIELDS
+	(void)packet, (void)key;
+	return take_turn(filter, &head->first);
+#else
+	struct filter_rows rows;
+	outcome result = find_rows(image, key, &rows);
+	if (result != GO_ON)
+		return result;
+
+	const u64 nothing = nothing_known(image);
+	u64 word = common_word(image, &rows, 0);
+#if FILTER_SUMMARY
+	u64 chunks = word;
+	u32 part = 0, chunk = 0;
+#pragma clang loop unroll(full)
+	for (u32 i = 1; i < FILTER_SUMMARY; i++) {
+		if (!chunks) {
+			chunks = common_word(image, &rows, i * 8);
+			part = i;
+		}
+	}
+	if (!chunks)
+		return take_turn(filter, &head->first);
+	word = 0;
+#else
+	if (!word)
+		return take_turn(filter, &head->first);
+	const u32 chunk = 0;
+#endif
+	u32 place = 0, count = 0;
+
+	repeat(FILTER_STEPS)
+	{
+		or_give_up(many);
+		word ^= nothing;
+		place ^= nothing;
+		count ^= nothing;
+#if FILTER_SUMMARY
+		chunks ^= nothing;
+		chunk ^= nothing;
+		part ^= nothing;
+		if (!word) {
+			if (!chunks) {
+				if (++part >= FILTER_SUMMARY)
+					goto end;
+				chunks = common_word(image, &rows,
+						     (part & (FILTER_SUMMARY - 1)) * 8);
+				continue;
+			}
+			chunk = part * FILTER_CHUNK + lowest_bit(image, chunks);
+			chunks &= chunks - 1;
+			if (chunk < place / FILTER_CHUNK)
+				continue;
+			word = common_chunk(image, &rows, chunk);
+			if (chunk == place / FILTER_CHUNK)
+				word &= ~0ULL << (place & 63);
+			continue;
+		}
+#else
+		if (!word)
+			goto end;
+#endif
+		u32 rule = chunk * FILTER_CHUNK + lowest_bit(image, word);
+		u32 next = rule, always = turn_at(image, place)->always;
+		if (always < rule)
+			next = always;
+		u64 what = *(const u64 *)(image + ((head->rules + next * 8) & FILTER_WORD));
+#if FILTER_CHECKS
+		if (what >> RULE_LATE_SHIFT) {
+			u32 check = (what >> RULE_LATE_SHIFT) - 1;
+			result = judge_checks(image,
+					      head->checks + check * sizeof(struct filter_check),
+					      key, packet);
+			if (result == UNMET) {
+				word &= word - 1;
+				continue;
+			}
+			if (result != GO_ON) {
+				filter->rule = next;
+				return result;
+			}
+		}
+#else
+		(void)packet;
+#endif
+		u32 counter = what >> RULE_COUNTER_SHIFT & RULE_PLACE;
+		if (counter != RULE_PLACE) {
+			if (count >= FILTER_MET)
+				goto many;
+			filter->met[count & (FILTER_MET - 1)] = counter;
+			count++;
+		}
+		place = what & RULE_PLACE;
+		if (place & RULE_ENDS) {
+			filter->count = count;
+			filter->last = FILTER_NONE;
+			filter->rule = next;
+			return fp_filter_end(place & ~RULE_ENDS);
+		}
+		if (place & RULE_IS_LAST) {
+			place &= ~RULE_IS_LAST;
+			goto end;
+		}
+		if (place > rule)
+			word = place / FILTER_CHUNK > chunk ? 0 : word & ~0ULL << (place & 63);
+	}
+many:
+	return REASON_RULES_MET;
+end:
+	filter->count = count;
+	return take_turn(filter, turn_at(image, place));
+#endif
+}
+
+/* ---- counters ---- */
+
+fp_inline void count_rule(u32 index, u32 length)
+{
+	struct counter *counter = bpf_map_lookup_elem(&fpd_rule_counts, &index);
+	if (!counter)
+		return;
+	counter->packets++;
+	counter->bytes += length;
+}
+
+/* The rules that a packet has met count it, once it is known that the kernel will not. */
+fp_inline void fp_filter_account(const struct filter *filter, u32 length)
+{
+#pragma clang loop unroll(disable)
+	for (u32 i = 0; i < FILTER_MET; i++) {
+		if (i >= filter->count)
+			break;
+		count_rule(filter->met[i], length);
+	}
+	if (filter->last != FILTER_NONE)
+		count_rule(filter->last, length);
+}
+
+/* ---- the packet ---- */
+
+enum {
+	TRANSPORT_ICMP = 1,
+	TRANSPORT_TCP = 6,
+	TRANSPORT_UDP = 17,
+	TRANSPORT_DCCP = 33,
+	TRANSPORT_SCTP = 132,
+	TRANSPORT_UDP_LITE = 136,
+	HEADER_ICMP = 8,
+	HEADER_UDP = 8,
+	HEADER_SCTP = 12,
+	HEADER_DCCP = 12,
+	HEADER_TCP = 20,
+	FRAGMENT_OFFSET = 0x1fff,
+	TCP_FLAGS = 13,
+};
+
+/* The IPv4 header of a packet that has been parsed. */
+fp_inline void fp_filter_read_network(const struct packet *packet, struct filter_key *key)
+{
+	const struct ipv4 *ipv4 = packet->ipv4;
+	key->source = __builtin_bswap32(ipv4->source);
+	key->destination = __builtin_bswap32(ipv4->destination);
+	key->length = network_order(ipv4->total_length);
+	key->transport = ipv4->protocol;
+	key->ttl = ipv4->ttl;
+	key->tos = ipv4->tos;
+	key->later_fragment = (network_order(ipv4->fragment) & FRAGMENT_OFFSET) != 0;
+}
+
+/*
+ * What lies behind the IPv4 header: tcp_mt(), udp_mt(), icmp_match() and the like lose a packet whose
+ * header does not fit in, and one that would overwrite a TCP header that has been let through.
+ */
+fp_inline outcome fp_filter_read_transport(const struct packet *packet, struct filter_key *key)
+{
+	const u8 *header = (const void *)(packet->ipv4 + 1);
+	u32 size;
+	key->source_port = key->destination_port = key->icmp = 0;
+	key->tcp_flags = 0;
+	if (key->later_fragment) {
+		u32 offset = network_order(packet->ipv4->fragment) & FRAGMENT_OFFSET;
+		return key->transport == TRANSPORT_TCP && offset == 1 ? REASON_MALFORMED : GO_ON;
+	}
+	if (key->transport == TRANSPORT_TCP) {
+		if ((const void *)(header + HEADER_TCP) > packet->end)
+			return REASON_MALFORMED;
+		key->tcp_flags = header[TCP_FLAGS];
+		size = HEADER_TCP;
+	} else if (key->transport == TRANSPORT_UDP || key->transport == TRANSPORT_UDP_LITE) {
+		size = HEADER_UDP;
+	} else if (key->transport == TRANSPORT_ICMP) {
+		if ((const void *)(header + HEADER_ICMP) > packet->end)
+			return REASON_MALFORMED;
+		key->icmp = network_order(*(const u16 *)header);
+		return GO_ON;
+	} else if (key->transport == TRANSPORT_SCTP || key->transport == TRANSPORT_DCCP) {
+		size = HEADER_SCTP;
+	} else {
+		return GO_ON;
+	}
+	if ((const void *)(header + HEADER_UDP) > packet->end)
+		return REASON_MALFORMED;
+	if (size == HEADER_SCTP && (const void *)(header + HEADER_SCTP) > packet->end)
+		return REASON_MALFORMED;
+	key->source_port = network_order(((const u16 *)header)[0]);
+	key->destination_port = network_order(((const u16 *)header)[1]);
+	return GO_ON;
+}
+
+#endif
