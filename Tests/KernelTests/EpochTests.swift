@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Datapath
 import Introspection
 import Lab
 import Testing
@@ -193,6 +194,33 @@ extension Kernel {
       #expect(repeated > 0)
     }
 
+    /// Each of them by itself, also where another would have told as well.
+    @Test func everyPartIsCompared() throws {
+      let bench = try EpochBench()
+      for command in Self.both { try bench.namespace.run(command) }
+      try bench.namespace.run("iptables-legacy -t mangle -A FORWARD -j MARK --set-mark 1")
+      let epoch = try #require(try bench.epoch())
+      #expect(epoch.tables.count == 2 && epoch.ipv4[2].count == 3)
+      #expect(try bench.ask(bench.program(for: epoch)) == .same)
+      let changes: [(String, (inout RuleEpoch) -> Void)] = [
+        ("function", { $0.ipv4[2][2].function += 8 }), ("owner", { $0.ipv4[2][0].owner += 8 }),
+        ("last owner", { $0.ipv4[2][2].owner += 8 }),
+        ("one hook more", { $0.ipv4[4] += $0.ipv4[2] }),
+        ("one function less", { $0.ipv4[2].removeLast() }), ("no hooks", { $0.ipv4[2] = [] }),
+        ("prerouting", { $0.ipv4[0][0].owner += 8 }), ("postrouting", { $0.ipv4[4][0].owner += 8 }),
+        ("ruleset", { $0.tables[0].ruleset += 64 }),
+        ("other table", { $0.tables[1].ruleset += 64 }),
+        ("replaces", { $0.replaces = $0.replaces.map { $0 - 1 } }),
+        ("generation", { $0.generation?.number -= 1 }),
+      ]
+      for (what, change) in changes {
+        var other = epoch
+        change(&other)
+        #expect(other != epoch, "\(what)")
+        #expect(try bench.ask(bench.program(for: other)) == .changed, "\(what)")
+      }
+    }
+
     /// Where nobody counts, no program is made for rules of iptables-legacy.
     @Test func legacyRulesAreNotTrustedUncounted() throws {
       let bench = try EpochBench()
@@ -201,6 +229,35 @@ extension Kernel {
       try bench.namespace.run(Self.legacy)
       #expect(try #require(try bench.epoch(counted: true)).isWatched)
       #expect(try !#require(try bench.epoch(counted: false)).isWatched)
+    }
+
+    /// fpd is told when a replace is over, by whichever way the kernel has.
+    @Test(arguments: [ReplaceWatch.Way.memory, .calls])
+    func aReplaceIsHeardOf(_ way: ReplaceWatch.Way) throws {
+      let directory = try TemporaryDirectory("watch")
+      let objects = ObjectSource(
+        share: ".", compiler: Compiler(configured: nil),
+        cache: ObjectCache(directory: directory.path))
+      let namespace = try Namespace("watch")
+      try namespace.run(Self.legacy)
+      let watch =
+        switch way {
+        case .memory: try ReplaceWatch(freesBy: objects)
+        case .calls: try ReplaceWatch(callsBy: objects, namespace: 0)
+        }
+      #expect(watch.way == way)
+      #expect(try watch.listen())
+      #expect(try !watch.listen())
+      _ = watch.drain()
+      for _ in 0..<10 {
+        try namespace.run("iptables-legacy -I FORWARD -j ACCEPT")
+        #expect(watch.drain() > 0)
+      }
+      try namespace.run("iptables-legacy-save")
+      watch.stopListening()
+      _ = watch.drain()
+      try namespace.run("iptables-legacy -F")
+      #expect(watch.drain() == 0)
     }
 
     /// Each ruleset that begins to be made is counted, in other namespaces too, and no other thing much.

@@ -20,7 +20,8 @@ final class EpochBench {
   private let attachment: Datapath.Attachment
   private let object: [UInt8]
 
-  init() throws {
+  /// Without `judges` the program is one that knows of no rules.
+  init(judges: Bool = true) throws {
     namespace = try bed.add("rules")
     let far = try bed.add("far")
     try bed.cable(.init(namespace, "e0", "10.0.0.1/24"), .init(far, "e0", "10.0.0.2/24"))
@@ -32,7 +33,7 @@ final class EpochBench {
     counter = try ReplaceCounter(objects)
     let includes = try Includes(["fpm"])
     let compilation = try objects.compilation(
-      ofSource: Self.source(), name: "epoch", includes: includes)
+      ofSource: Self.source(judges: judges), name: "epoch", includes: includes)
     object = try compilation.finish()
     let entry = try EntryObject(objects)
     let index = Int32(try namespace.ifindex(of: "e0"))
@@ -81,8 +82,9 @@ final class EpochBench {
   // MARK: Asking
 
   /// A program made for the rules of an epoch.
-  func program(for epoch: RuleEpoch) throws -> Program {
-    let config = try #require(FastPath.config(expecting: epoch))
+  func program(for epoch: RuleEpoch, idle: Bool = false) throws -> Program {
+    var config = try #require(FastPath.config(expecting: epoch))
+    if idle { config[0] = 1 }
     return try namespace.inside {
       try attachment.load(object, config: config, replaces: counter)
     }
@@ -122,13 +124,13 @@ final class EpochBench {
   }
 
   /// The check and nothing else.
-  private static func source() throws -> String {
+  private static func source(judges: Bool) throws -> String {
     let types = try TextFile.read("fpm/kernel/types.h")
     return """
       #include "kernel/numbers.h"
       \(try KernelLayout(types: types).text)
       enum { REASON_NETFILTER_HOOK = 2, REASON_RULES_CHANGED = 1 };
-      #define JUDGES_RULES 1
+      #define JUDGES_RULES \(judges ? 1 : 0)
       #define IPV4_PREROUTING config.ipv4[0].count
       #define IPV4_FORWARD config.ipv4[1].count
       #define IPV4_POSTROUTING config.ipv4[2].count
