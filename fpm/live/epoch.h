@@ -31,7 +31,8 @@ struct {
 
 /*
  * do_replace(): the new ruleset is allocated, counted (translate_table() allocates its counters), and then
- * takes the old one's place. An address that repeats has been counted again before anybody can see it.
+ * takes the old one's place. One that was counted before the rules were read, and put in place afterwards,
+ * lies elsewhere, since the old one was still there; one that lies where the old one lay was counted later.
  */
 fp_inline int legacy_tables_are_as_expected(void)
 {
