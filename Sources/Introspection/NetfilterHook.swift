@@ -50,10 +50,15 @@ package struct NetfilterHook: Equatable, Sendable {
 }
 
 extension NetfilterHook.Owner {
+  /// Those of iptables-legacy that are called with a table.
+  private static let tableFunctions: Set = [
+    "ipt_do_table", "ip6t_do_table", "arpt_do_table", "iptable_mangle_hook", "ip6table_mangle_hook",
+  ]
+
   init(function: String, table: String, chain: String) {
     if function.hasPrefix("nft_do_chain") {
       self = .nftables(table: table, chain: chain)
-    } else if ["ipt_do_table", "ip6t_do_table", "arpt_do_table"].contains(function)
+    } else if Self.tableFunctions.contains(function)
       || function.hasPrefix("ebt_")
     {
       self = .xtables(table: table)

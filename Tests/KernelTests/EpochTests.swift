@@ -200,7 +200,8 @@ extension Kernel {
       for command in Self.both { try bench.namespace.run(command) }
       try bench.namespace.run("iptables-legacy -t mangle -A FORWARD -j MARK --set-mark 1")
       let epoch = try #require(try bench.epoch())
-      #expect(epoch.tables.count == 2 && epoch.ipv4[2].count == 3)
+      try #require(epoch.tables.count == 2 && epoch.ipv4[2].count == 3)
+      try #require(!epoch.ipv4[0].isEmpty && !epoch.ipv4[4].isEmpty && !epoch.ipv4[2].isEmpty)
       #expect(try bench.ask(bench.program(for: epoch)) == .same)
       let changes: [(String, (inout RuleEpoch) -> Void)] = [
         ("function", { $0.ipv4[2][2].function += 8 }), ("owner", { $0.ipv4[2][0].owner += 8 }),

@@ -202,7 +202,9 @@ enum owner { OWNER_OTHER, OWNER_XTABLES, OWNER_NAT };
 fp_inline enum owner owner_of(const char *name)
 {
 	if (begins(name, "ipt_do_t", 8) || begins(name, "ip6t_do_", 8) ||
-	    begins(name, "arpt_do_", 8))
+	    begins(name, "arpt_do_", 8) ||
+	    /* iptable_mangle_hook() looks at what has changed behind ipt_do_table() */
+	    begins(name, "iptable_", 8) || begins(name, "ip6table", 8))
 		return OWNER_XTABLES;
 	/* iptable_nat and nft's nat chains hang below one hook of the NAT core */
 	if (begins(name, "nf_nat_", 7))
