@@ -38,7 +38,8 @@ let package = Package(
     .target(
       name: "Topology", dependencies: ["Introspection", "OrderedJSON"], swiftSettings: strict),
     .target(
-      name: "Synth", dependencies: ["Topology", "OrderedJSON", "Usage"], swiftSettings: strict),
+      name: "Synth", dependencies: ["Introspection", "Topology", "OrderedJSON", "Usage"],
+      swiftSettings: strict),
     .target(name: "Datapath", dependencies: ["CBPF", "CSystem"], swiftSettings: strict),
     .target(
       name: "Control", dependencies: ["OrderedJSON", "Usage", "CSystem"], swiftSettings: strict),
@@ -78,9 +79,8 @@ let package = Package(
     .testTarget(
       name: "KernelTests",
       dependencies: [
-        "Lab", "Netlink", "CNetlink", "Introspection", "Rules", "Datapath", "Control",
-        "OrderedJSON",
-        "CBPF",
+        "Lab", "Netlink", "CNetlink", "Introspection", "Topology", "Synth", "Rules", "Datapath",
+        "Control", "OrderedJSON", "CBPF",
       ],
       exclude: ["Fixtures"], swiftSettings: strict),
   ],

@@ -117,12 +117,32 @@ fp_inline void count(u32 index, u32 length)
 
 /* ---- constants set when the program is loaded ---- */
 
-enum { HOOK_FUNCTIONS = 4 };
+enum { HOOK_FUNCTIONS = 8 };
 
-/* The functions that stood on a netfilter hook when the program was made, all of them harmless. */
+/* The functions that stood on a netfilter hook when the program was made. */
 struct expected_hook {
 	u64 count; /* for programs that do not know it by themselves */
 	u64 functions[HOOK_FUNCTIONS];
+};
+
+enum { IPV4_HOOKS = 3, BRIDGE_HOOKS = 5, LEGACY_TABLES_MAX = 8 };
+
+/* A table of iptables-legacy: where the kernel has the address of its ruleset, and what it was. */
+struct expected_table {
+	u64 place;
+	u64 ruleset;
+};
+
+/* What a program that judges by rules was made from: see live/epoch.h. */
+struct expected_rules {
+	/* What each function is called with: its table, its chain. */
+	u64 ipv4_owners[IPV4_HOOKS][HOOK_FUNCTIONS];
+	u64 bridge_owners[BRIDGE_HOOKS][HOOK_FUNCTIONS];
+	u64 tables_count;
+	struct expected_table tables[LEGACY_TABLES_MAX];
+	u64 replaces;	      /* of tables, in all namespaces together */
+	u64 generation_place; /* where the kernel counts the commits to nftables; 0: none matters */
+	u64 generation;
 };
 
 /* What a program for every interface is to do on this one. */
@@ -139,6 +159,7 @@ struct fpd_config {
 	u64 rx_handler;			/* br_handle_frame */
 	struct expected_hook ipv4[3];	/* prerouting, forward, postrouting */
 	struct expected_hook bridge[5]; /* as bridge hooks are numbered */
+	struct expected_rules rules;	/* for programs that judge by rules */
 };
 
 const volatile struct fpd_config config SEC(".rodata") = { 0 };

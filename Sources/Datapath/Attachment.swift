@@ -63,9 +63,12 @@ package final class Attachment {
   }
 
   /// Loads the program of an object for this place, without starting it.
-  package func load(_ object: [UInt8], config: [UInt8]) throws(DatapathError) -> Program {
-    try Loader.load(
-      object, program: hook.programName, maps: ["fpd_stats": statsMap.raw], config: config)
+  package func load(
+    _ object: [UInt8], config: [UInt8], replaces: ReplaceCounter? = nil
+  ) throws(DatapathError) -> Program {
+    var maps = ["fpd_stats": statsMap.raw]
+    if let replaces { maps[ReplaceCounter.mapName] = replaces.map.raw }
+    return try Loader.load(object, program: hook.programName, maps: maps, config: config)
   }
 
   /// From the next packet on, `program` has them.

@@ -70,22 +70,27 @@ package final class Deployment {
   private let entry: EntryObject
   private let shared: SharedEntry
   private let pins: Pins?
+  /// Counts the replaces of iptables-legacy, for programs that judge by its rules.
+  package let replaces: ReplaceCounter?
   private let preferClsact: Bool
 
-  /// Takes over what a predecessor left in `pins`.
+  /// Takes over what a predecessor left in `pins`; `makeCounter` is asked where it left no counter.
   package init(
     objects: ObjectSource, includes: Includes, entry: EntryObject, pins: Pins?,
-    preferClsact: Bool = false, watch: @escaping Watch, unwatch: @escaping (Int32) -> Void
+    preferClsact: Bool = false, makeCounter: () -> ReplaceCounter? = { nil },
+    watch: @escaping Watch, unwatch: @escaping (Int32) -> Void
   ) {
     self.entry = entry
     shared = SharedEntry(entry)
     self.pins = pins
+    replaces = pins?.adoptCounter() ?? makeCounter()
     self.preferClsact = preferClsact
     builder = Builder(objects, includes, watch, unwatch)
     builder.onResult = { [unowned self] source, result in take(source, result) }
     for attachment in pins?.adopt() ?? [] {
       adopted[attachment.interface, default: []] += [attachment]
     }
+    pins?.replaces = replaces
   }
 
   /// A predecessor's, until the first plan says what becomes of them.
@@ -213,7 +218,8 @@ package final class Deployment {
         place.attachment = attachment
       }
       do throws(DatapathError) {
-        try attachment.swap(attachment.load(object, config: plan.config))
+        try attachment.swap(
+          attachment.load(object, config: plan.config, replaces: replaces))
         place.state = .live
       } catch {
         fail(place, Failure(description: "\(plan.name): \(error)"))

@@ -35,6 +35,11 @@ package final class KernelView {
     package var point: UInt8
     package var priority: Int32
     package var address: UInt64
+    /// What the function is called with.
+    package var owner: UInt64
+    /// Of a table of iptables-legacy, where it keeps the address of its ruleset, and that; else 0.
+    package var rulesetPlace: UInt64
+    package var ruleset: UInt64
     package var function: String
     package var table: String
     package var chain: String
@@ -50,11 +55,30 @@ package final class KernelView {
       records.bindMemory(to: view_hook.self).prefix(count).map { record in
         Hook(
           family: record.family, point: record.hook, priority: record.priority,
-          address: record.address,
+          address: record.address, owner: record.owner, rulesetPlace: record.ruleset_place,
+          ruleset: record.ruleset,
           function: text(of: record.function), table: text(of: record.table),
           chain: text(of: record.chain))
       }
     }
+  }
+
+  /// The number of the last commit to nftables, and where the kernel has it.
+  package struct Generation {
+    package var place: UInt64
+    package var number: UInt32
+    /// It has been incremented, and the rules in force are still the former ones: nf_tables_commit().
+    package var isUnderWay: Bool
+  }
+
+  /// As `hooks` last found it; `nil` where this kernel does not tell.
+  package var generation: Generation? {
+    let found = area.pointee
+    guard found.generation_place != 0 else { return nil }
+    // The first generation is 1 with the cursor at 0; both move with each commit.
+    return Generation(
+      place: found.generation_place, number: found.generation,
+      isUnderWay: found.generation & 1 == found.generation_cursor & 1)
   }
 
   /// One device as the program recorded it.

@@ -10,7 +10,13 @@ package final class Pins {
   package let directory: String
   /// Where we mounted a bpffs of our own.
   private let ownMount: String?
-  private static let files = ["link", "program", "program-qdisc", "slot", "stats"]
+  private static let files = [
+    "link", "program", "program-qdisc", "slot", "stats", counting.link, counting.map,
+  ]
+  /// What counts the replaces of iptables-legacy is kept with each attachment: it has to live as long.
+  private static let counting = (link: "counting", map: "replaces")
+  /// Kept with whatever is attached.
+  var replaces: ReplaceCounter? { didSet { countOn() } }
 
   /// `shared` is the system's bpffs; where it is none, one is mounted in `state`, a directory of ours.
   /// `namespace` is the number of the network namespace.
@@ -82,6 +88,9 @@ package final class Pins {
     try Self.make(directory)  // another fpd may have found it empty
     try Self.make(place)
     var parts = [("slot", slot), ("stats", stats)]
+    if let replaces {
+      parts += [(Self.counting.link, replaces.link), (Self.counting.map, replaces.map)]
+    }
     switch grip {
     case .link(let link): parts.append(("link", link))
     case .filter(let program, let ownsQdisc):
@@ -94,6 +103,31 @@ package final class Pins {
         throw DatapathError("pinning \(place)/\(name)", words(code))
       }
     }
+  }
+
+  /// The counter that a predecessor's programs compare with.
+  func adoptCounter() -> ReplaceCounter? {
+    for place in places {
+      let counter = ReplaceCounter(
+        pinnedAt: "\(place)/\(Self.counting.link)", "\(place)/\(Self.counting.map)")
+      if let counter { return counter }
+    }
+    return nil
+  }
+
+  /// Keeps the counter also with what a predecessor attached, in place of its own.
+  private func countOn() {
+    for place in places {
+      let names = [Self.counting.link, Self.counting.map]
+      for name in names { unlink("\(place)/\(name)") }
+      guard let replaces else { continue }
+      bpf_obj_pin(replaces.link.raw, "\(place)/\(names[0])")
+      bpf_obj_pin(replaces.map.raw, "\(place)/\(names[1])")
+    }
+  }
+
+  private var places: [String] {
+    (directoryEntries(directory) ?? []).map { "\(directory)/\($0)" }
   }
 
   /// Unpins an attachment.

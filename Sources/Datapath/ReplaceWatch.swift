@@ -3,26 +3,64 @@ import CBPF
 import CSystem
 import Glibc
 
-/// Hears of every table that iptables-legacy, arptables or ebtables replaces in one namespace, while it
-/// listens: as long as any system call is traced, every system call of the machine takes some 50 ns more.
+/// Hears of every table that iptables-legacy replaces, while it listens.
 package final class ReplaceWatch {
+  /// What it hears.
+  package enum Way: Sendable {
+    /// Memory that may have been an old ruleset's is freed, in whatever namespace: costs nobody anything.
+    case memory
+    /// A table of one namespace was replaced, also of arptables and ebtables. As long as any system call is
+    /// traced, every system call of the machine takes some 50 ns more.
+    case calls
+  }
+
+  package let way: Way
   private let object: LoadedObject
   private let ring: OpaquePointer
   private var links: [OpaquePointer] = []
+  private var memoryLink: Handle?
 
-  /// `namespace` is the inode number of the network namespace; 0 stands for all.
-  package init(_ source: ObjectSource, namespace: UInt32) throws(DatapathError) {
+  /// By the better way that the kernel has; `namespace` is the inode number of the network namespace.
+  package static func make(
+    _ source: ObjectSource, namespace: UInt32
+  ) throws(DatapathError) -> ReplaceWatch {
+    do throws(DatapathError) {
+      try ReplaceCounter.checkProcessors()
+      return try ReplaceWatch(freesBy: source)
+    } catch { return try ReplaceWatch(callsBy: source, namespace: namespace) }
+  }
+
+  package init(freesBy source: ObjectSource) throws(DatapathError) {
+    let bytes = try source.object(
+      "live/replaced.bpf.c", with: ["kernel/helpers.h", "kernel/numbers.h"])
+    let loaded = try LoadedObject(bytes, name: "fpd_replaced")
+    ring = try Self.ring(loaded)
+    object = loaded
+    way = .memory
+    // Attached for a moment, to find out whether it can be.
+    _ = try listen()
+    stopListening()
+  }
+
+  private static func ring(_ loaded: borrowing LoadedObject) throws(DatapathError) -> OpaquePointer
+  {
+    guard let opened = fpd_bpf_ring_new(try loaded.map(ending: "replaced")) else {
+      throw DatapathError("opening the ring of replaced tables", String(cString: strerror(errno)))
+    }
+    return opened
+  }
+
+  /// `namespace` 0 stands for all.
+  package init(callsBy source: ObjectSource, namespace: UInt32) throws(DatapathError) {
     let bytes = try source.object(
       "live/setsockopt.bpf.c", with: ["kernel/helpers.h", "kernel/numbers.h"])
     let loaded = try LoadedObject(bytes, name: "fpd_replace")
     let globals = try loaded.globals(as: UInt32.self)
     globals.pointee = namespace
     munmap(globals, 4096)
-    guard let opened = fpd_bpf_ring_new(try loaded.map(ending: "replaced")) else {
-      throw DatapathError("opening the ring of replaced tables", String(cString: strerror(errno)))
-    }
-    ring = opened
+    ring = try Self.ring(loaded)
     object = loaded
+    way = .calls
   }
 
   deinit {
@@ -32,7 +70,12 @@ package final class ReplaceWatch {
 
   /// Whether it began just now: what was replaced before is not known.
   package func listen() throws(DatapathError) -> Bool {
-    guard links.isEmpty else { return false }
+    guard links.isEmpty, memoryLink == nil else { return false }
+    if way == .memory {
+      memoryLink = try RawTracepoint.attach(
+        "percpu_free_percpu", try object.program("fpd_replaced"))
+      return true
+    }
     do throws(DatapathError) {
       for side in ["enter", "exit"] { links.append(try attach(side)) }
     } catch {
@@ -45,6 +88,7 @@ package final class ReplaceWatch {
   package func stopListening() {
     for link in links { bpf_link__destroy(link) }
     links = []
+    memoryLink = nil
   }
 
   /// Readable when a table was replaced.

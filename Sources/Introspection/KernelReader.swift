@@ -19,8 +19,53 @@ package final class KernelReader {
   }
 
   /// Reads `parts` again into `state`. A part that cannot be read keeps its older value and is named
-  /// among the problems; routes are not read here but surveyed.
-  package func read(_ parts: Parts, into state: inout NetworkState) {
+  /// among the problems; routes are not read here but surveyed. Answers what changed so often meanwhile
+  /// that it has to be read once more.
+  @discardableResult
+  package func read(_ parts: Parts, into state: inout NetworkState) -> Parts {
+    readEach(parts.subtracting(.rules), into: &state)
+    let rules = parts.intersection(.rules)
+    return rules.isEmpty ? [] : readRules(rules, into: &state)
+  }
+
+  /// How often rules that change while they are read are read again.
+  private static let attempts = 4
+  private static let unsteady = "rules"
+
+  /// Identity, rules, identity: only when both are equal do the rules belong to them.
+  private func readRules(_ wanted: Parts, into state: inout NetworkState) -> Parts {
+    state.problems.removeAll { $0.part == Self.unsteady }
+    guard let live else {
+      readEach(wanted, into: &state)
+      return []
+    }
+    var parts = wanted
+    do {
+      for _ in 0..<Self.attempts {
+        let before = try live.ruleEpoch()
+        // What was read under another identity is not what this one stands for.
+        if let before { parts.formUnion(before.parts(since: state.ruleEpoch)) }
+        readEach(parts, into: &state)
+        parts = wanted
+        let isWhole = !state.problems.contains { Parts.rules.names.contains($0.part) }
+        state.ruleEpoch = isWhole ? before : nil
+        if let before, try live.ruleEpoch() == before { return [] }
+      }
+      state.problems.append(
+        .init(
+          part: Self.unsteady,
+          detail: "firewall rules changed \(Self.attempts) times while they were read"))
+    } catch {
+      readEach(parts, into: &state)
+      state.problems.append(.init(part: Self.unsteady, detail: String(describing: error)))
+      state.ruleEpoch = nil
+      return []
+    }
+    state.ruleEpoch = nil
+    return .rules
+  }
+
+  private func readEach(_ parts: Parts, into state: inout NetworkState) {
     var problems = state.problems.filter { problem in
       !parts.names.contains(problem.part)
     }

@@ -5,6 +5,9 @@ package struct NetfilterHook: Equatable, Sendable {
   package enum Family: UInt8, Sendable { case ipv4 = 2, arp = 3, bridge = 7, ipv6 = 10 }
   package enum Point: UInt8, Sendable, CaseIterable {
     case prerouting, input, forward, output, postrouting
+
+    /// Whether packets that are forwarded pass it.
+    package var isOnTheWay: Bool { self != .input && self != .output }
   }
 
   /// Whose function it is.
@@ -27,6 +30,10 @@ package struct NetfilterHook: Equatable, Sendable {
   package var function: String
   /// Where the function is in the kernel's memory.
   package var address: UInt64 = 0
+  /// What it is called with: a table or a chain.
+  package var argument: UInt64 = 0
+  /// Of a table of iptables-legacy, which ruleset it has.
+  package var ruleset: RuleEpoch.Table?
   package var owner: Owner
 
   package init(
@@ -43,10 +50,15 @@ package struct NetfilterHook: Equatable, Sendable {
 }
 
 extension NetfilterHook.Owner {
+  /// Those of iptables-legacy that are called with a table.
+  private static let tableFunctions: Set = [
+    "ipt_do_table", "ip6t_do_table", "arpt_do_table", "iptable_mangle_hook", "ip6table_mangle_hook",
+  ]
+
   init(function: String, table: String, chain: String) {
     if function.hasPrefix("nft_do_chain") {
       self = .nftables(table: table, chain: chain)
-    } else if ["ipt_do_table", "ip6t_do_table", "arpt_do_table"].contains(function)
+    } else if Self.tableFunctions.contains(function)
       || function.hasPrefix("ebt_")
     {
       self = .xtables(table: table)
@@ -119,6 +131,8 @@ package struct KernelIdentity: Equatable, Sendable {
   package var deviceSettings: UInt64 = 0
   package var routes: UInt64 = 0
   package var policies: UInt64 = 0
+  /// How many rulesets iptables-legacy ever made, in all namespaces.
+  package var replaces: UInt64 = 0
 
   package init() {}
 }
@@ -128,6 +142,8 @@ package protocol LiveView: AnyObject {
   func identity() throws -> KernelIdentity
   /// Every netfilter hook in use; throws when there are more than can be told.
   func hooks() throws -> [NetfilterHook]
+  /// Which rules there are now; `nil` in the middle of a commit.
+  func ruleEpoch() throws -> RuleEpoch?
   /// What stands on each of these devices; those that are gone are left out.
   func devices(_ links: [Int32]) throws -> [DeviceView]
 }

@@ -20,6 +20,9 @@ package struct NetworkState: Equatable, Sendable {
   package var legacyTables: [RuleTable] = []
   package var nftables: [RuleTable] = []
   package var sets: [IPSet] = []
+  /// The identity of exactly the hooks and rules above; `nil` where there is no proof that they belong
+  /// together.
+  package var ruleEpoch: RuleEpoch?
   /// Parts that could not be read at the last attempt, and why; what they hold is older.
   package var problems: [Problem] = []
 
@@ -63,6 +66,8 @@ package struct Parts: OptionSet, Sendable, Hashable {
   package static let sets = Parts(rawValue: 2048)
 
   package static let all = Parts(rawValue: 4095)
+  /// What a ruleEpoch stands for.
+  package static let rules: Parts = [.hooks, .xtables, .nftables]
 
   package static let names: [(part: Parts, name: String)] = [
     (links, "links"), (addresses, "addresses"), (policyRules, "policy-rules"), (routes, "routes"),

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Introspection
 import OrderedJSON
 import Topology
 
@@ -16,25 +17,33 @@ package struct FastPath: Sendable {
   package static let templateName = "fastpath.c.tmpl"
 
   /// The program for an interface; `nil` when it would only hand packets on. `cache` keeps the texts of
-  /// shapes that many interfaces have.
+  /// shapes that many interfaces have. One that judges by rules is made for `rules`, and not without.
   package func program(
-    for interface: InterfaceGraph, hooks: HarmlessHooks, cache: inout [String: String]
+    for interface: InterfaceGraph, hooks: HarmlessHooks, rules: RuleEpoch? = nil,
+    cache: inout [String: String]
   ) throws(TemplateError) -> FastPathProgram? {
     guard interface.hook != .none, !interface.fast.isEmpty else { return nil }
+    var expected: ExpectedRules?
+    if interface.judgesRules {
+      expected = rules.flatMap(ExpectedRules.init)
+      if expected == nil { return nil }
+    }
     let isXDP = interface.hook != .tc
     let shape = shape(interface, hooks)
     let filtersVLANs = shape["filters_vlans"] == true
     return FastPathProgram(
       source: try text(shape, isXDP, &cache),
-      general: filtersVLANs ? nil : try text(Self.generalShape(isXDP), isXDP, &cache),
-      config: Self.config(interface, hooks))
+      // The general program knows nothing of rules.
+      general: filtersVLANs || interface.judgesRules
+        ? nil : try text(Self.generalShape(isXDP), isXDP, &cache),
+      config: Self.config(interface, hooks, expected))
   }
 
   package func program(
-    for interface: InterfaceGraph, hooks: HarmlessHooks
+    for interface: InterfaceGraph, hooks: HarmlessHooks, rules: RuleEpoch? = nil
   ) throws(TemplateError) -> FastPathProgram? {
     var cache: [String: String] = [:]
-    return try program(for: interface, hooks: hooks, cache: &cache)
+    return try program(for: interface, hooks: hooks, rules: rules, cache: &cache)
   }
 
   private func text(
@@ -91,6 +100,7 @@ package struct FastPath: Sendable {
       variables.append("bridge", [:])
     }
     var intoBridges = false
+    if interface.judgesRules { variables.append("filter", [:]) }
     if let router = modules.first(where: { $0.module == .router }) {
       let checks = router.conf["rp_filter"]?.string != "off"
       variables.append("router", ["checks_path": .bool(checks)])
@@ -108,20 +118,17 @@ package struct FastPath: Sendable {
     return ["name": .string(name), "counter": .number(counter)]
   }
 
-  /// struct fpd_config of fpm/packet.h.
-  private static func config(_ interface: InterfaceGraph, _ hooks: HarmlessHooks) -> [UInt8] {
-    let places = [hooks.ipv4[0], hooks.ipv4[2], hooks.ipv4[4]] + hooks.bridge
+  /// struct fpd_config of fpm/packet.h, without its end where no rules are judged.
+  private static func config(
+    _ interface: InterfaceGraph, _ hooks: HarmlessHooks, _ rules: ExpectedRules?
+  ) -> [UInt8] {
     var flags: UInt64 = 0
     if interface.nodes.first?.module == .bridge, interface.fast.contains(.bridge) { flags |= 1 }
     if interface.fast.contains(.router) { flags |= 2 }
     if hooks.bridge.contains(where: { !$0.isEmpty }) { flags |= 4 }
     if interface.device.isVeth { flags |= interface.hook == .genericXDP ? 16 : 8 }
-    var words = [flags, interface.device.receiveHandler]
-    for functions in places {
-      words.append(UInt64(functions.count))
-      words += (0..<4).map { $0 < functions.count ? functions[$0] : 0 }
-    }
-    return words.flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) } }
+    return bytes(
+      of: [flags, interface.device.receiveHandler] + words(of: hooks) + (rules?.words ?? []))
   }
 }
 

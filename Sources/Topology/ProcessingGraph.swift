@@ -27,6 +27,9 @@ package struct InterfaceGraph: Equatable, Sendable {
   /// What a program has to know of the device beside the graph.
   package var device = DeviceTraits()
 
+  /// Whether a program decides by firewall rules what becomes of packets.
+  package var judgesRules: Bool { fast.contains(.filter) }
+
   /// What keeps the interface slow as a whole, if anything.
   package var obstacle: SlowPath? { slowPath.first { $0.scope == .interface } }
 }
@@ -56,8 +59,13 @@ package struct DeviceTraits: Equatable, Sendable {
 /// The functions on netfilter's hooks, point by point as the kernel numbers them, when they are all known
 /// to leave alone what the fast path takes.
 package struct HarmlessHooks: Equatable, Sendable {
+  /// How many functions on one hook programs have room for.
+  package static let capacity = 8
+
   package var ipv4: [[UInt64]] = Array(repeating: [], count: 5)
   package var bridge: [[UInt64]] = Array(repeating: [], count: 5)
+
+  package init() {}
 }
 
 /// A module and how it is specialised, and which module comes after it.

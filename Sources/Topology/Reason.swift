@@ -41,10 +41,12 @@ package enum Reason: String, CaseIterable, Sendable {
   case netfilterHook = "netfilter-hook"
   case unmodelledRules = "unmodelled-rules"
   case filterRules = "filter-rules"
+  case rulesUnwatched = "rules-unwatched"
   case unreadable
 
   // What a program finds out about a packet.
   case changed
+  case rulesChanged = "rules-changed"
   case multicast
   case otherProtocol = "other-protocol"
   case otherHost = "other-host"
@@ -132,6 +134,8 @@ package enum Reason: String, CaseIterable, Sendable {
     case .netfilterHook: "a netfilter hook that is not understood is on the path"
     case .unmodelledRules: "rules with matches or targets that are not understood"
     case .filterRules: "forwarded packets pass firewall rules, which the kernel judges"
+    case .rulesUnwatched: "this kernel does not tell when firewall rules change"
+    case .rulesChanged: "firewall rules have changed since the program was made"
     case .changed: "a setting has changed for which a new program is being made"
     case .multicast: "multicast and broadcast frames are for several receivers"
     case .otherProtocol: "neither IPv4 nor a frame from one station to another"
@@ -198,7 +202,7 @@ extension Reason {
     .portFlag, .spanningTreeGroups, .bridgeFilter, .bridgeNetfilter, .sourceUnknown, .sourceMoved,
     .ageingRefresh, .destinationUnknown, .samePort, .isolatedPort, .vlanNotAllowed, .changed,
     .vlanProtocol, .vlanStatistics, .qinq, .ruleUnknown, .ruleEffect, .rulesTooMany, .rulesMet,
-    .localRoutes,
+    .localRoutes, .rulesChanged,
   ]
 
   /// The first counter of a reason.
@@ -233,8 +237,8 @@ extension Reason {
     case .egressDown, .egressDevice, .egressCannotRedirect, .egressQdisc, .foreignEgress,
       .netfilterEgress:
       "egress"
-    case .netfilterHook, .unmodelledRules, .filterRules, .conntrack, .nat, .ruleUnknown,
-      .ruleEffect, .rulesTooMany, .rulesMet:
+    case .netfilterHook, .unmodelledRules, .filterRules, .rulesUnwatched, .rulesChanged,
+      .conntrack, .nat, .ruleUnknown, .ruleEffect, .rulesTooMany, .rulesMet:
       "filter"
     default: "router"
     }

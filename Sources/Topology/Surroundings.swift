@@ -119,7 +119,9 @@ struct Firewall {
   }
 
   /// Whether programs have room for what stands on each hook.
-  private var fits: Bool { (harmless.ipv4 + harmless.bridge).allSatisfy { $0.count <= 4 } }
+  private var fits: Bool {
+    (harmless.ipv4 + harmless.bridge).allSatisfy { $0.count <= HarmlessHooks.capacity }
+  }
 
   private mutating func remember(_ hook: NetfilterHook) {
     let point = Int(hook.point.rawValue)

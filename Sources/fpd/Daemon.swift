@@ -65,7 +65,7 @@ final class Daemon {
           detail: "netfilter hooks and what others attached cannot be read, and changes that the "
             + "kernel does not announce are polled: \(Self.firstLine(error.description))"))
     }
-    do { watch = try ReplaceWatch(source, namespace: NamespaceLock.inode()) } catch {
+    do { watch = try ReplaceWatch.make(source, namespace: NamespaceLock.inode()) } catch {
       // The comparison of identities sees the same, some milliseconds later.
       log.notice("changes of iptables-legacy are noticed by comparing: \(error)")
     }
@@ -87,6 +87,7 @@ final class Daemon {
           part: error is CannotReadLive ? Reason.cannotReadLive.rawValue : "data-path",
           detail: Self.firstLine(String(describing: error))))
     }
+    live?.replaces = pilot?.replaces
     samples = Samples()
     tracker = try Tracker(loop: loop, log: log, live: live, handicaps: handicaps) {
       HookPreference(rules.hook(for: $0).value)
@@ -95,8 +96,11 @@ final class Daemon {
 
   func run() throws {
     tracker.onChange = { [unowned self] in
-      pilot?.follow(tracker.graph)
+      pilot?.follow(tracker.graph, rules: tracker.state.ruleEpoch)
       tellMonitors()
+    }
+    tracker.onRules = { [unowned self] in
+      pilot?.follow(tracker.graph, rules: tracker.state.ruleEpoch)
     }
     tracker.onSettled = { [unowned self] in
       listenForReplaces()
@@ -105,7 +109,7 @@ final class Daemon {
     if let pilot {
       tracker.withoutOurs = { [unowned pilot] in pilot.withoutOurs($0) }
       pilot.onChange = { [unowned self] in
-        pilot.chooseAgain(tracker.graph)
+        pilot.chooseAgain(tracker.graph, rules: tracker.state.ruleEpoch)
         settle()
       }
       pilot.mayChoose = { [unowned self] in
@@ -118,7 +122,11 @@ final class Daemon {
     }
     if let replaceWatch {
       try loop.watch(replaceWatch.descriptor) { [unowned self] in
-        if replaceWatch.drain() > 0 { tracker.tablesReplaced() }
+        guard replaceWatch.drain() > 0 else { return }
+        switch replaceWatch.way {
+        case .memory: tracker.compareRules()
+        case .calls: tracker.tablesReplaced()
+        }
       }
     }
     try tracker.start()

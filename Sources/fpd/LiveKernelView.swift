@@ -5,6 +5,8 @@ import Introspection
 /// Joins the two rooms: what the Datapath's programs read, in Introspection's words.
 final class LiveKernelView: LiveView {
   private let view: KernelView
+  /// Where the replaces of iptables-legacy are counted.
+  var replaces: ReplaceCounter?
 
   init(_ source: ObjectSource) throws(DatapathError) { view = try KernelView(source) }
 
@@ -21,6 +23,7 @@ final class LiveKernelView: LiveView {
     identity.deviceSettings = read.device_conf
     identity.routes = read.routes
     identity.policies = read.policies
+    identity.replaces = replaces?.count ?? 0
     return identity
   }
 
@@ -33,8 +36,24 @@ final class LiveKernelView: LiveView {
         family: family, point: point, priority: hook.priority, function: hook.function,
         table: hook.table, chain: hook.chain)
       known.address = hook.address
+      known.argument = hook.owner
+      if hook.rulesetPlace != 0 {
+        known.ruleset = .init(place: hook.rulesetPlace, ruleset: hook.ruleset)
+      }
       return known
     }
+  }
+
+  func ruleEpoch() throws -> RuleEpoch? {
+    let replaces = replaces?.count
+    let hooks = try hooks()
+    guard let generation = view.generation else {
+      return RuleEpoch(hooks, generation: nil, replaces: replaces)
+    }
+    if generation.isUnderWay { return nil }
+    return RuleEpoch(
+      hooks, generation: .init(place: generation.place, number: generation.number),
+      replaces: replaces)
   }
 
   func devices(_ links: [Int32]) throws -> [DeviceView] {

@@ -50,7 +50,12 @@ final class Pilot {
     }
     deployment = Deployment(
       objects: objects, includes: try Includes(["\(share)/fpm"]), entry: entry, pins: pins,
-      watch: watch, unwatch: unwatch)
+      makeCounter: {
+        do { return try ReplaceCounter(objects) } catch {
+          log.notice("rules of iptables-legacy stay with the kernel: \(error)")
+          return nil
+        }
+      }, watch: watch, unwatch: unwatch)
     deployment.later = later
     deployment.onRetire = { [unowned self] interface, counters in
       retired[interface] = retired[interface].map { Self.sum($0, counters) } ?? counters
@@ -69,8 +74,11 @@ final class Pilot {
 
   var isSettled: Bool { deployment.isSettled }
 
-  /// Makes the programs for `graph` run.
-  func follow(_ graph: ProcessingGraph) {
+  /// Counts the replaces of iptables-legacy; `nil` where the kernel does not let it.
+  var replaces: ReplaceCounter? { deployment.replaces }
+
+  /// Makes the programs for `graph` run. Those that judge by rules are told which: `rules`.
+  func follow(_ graph: ProcessingGraph, rules: RuleEpoch?) {
     faults = [:]
     let present = Set(graph.interfaces.map(\.index))
     retired = retired.filter { present.contains($0.key) }
@@ -91,7 +99,7 @@ final class Pilot {
       do {
         guard
           let program = try fastPath.program(
-            for: interface, hooks: graph.hooks, cache: &texts)
+            for: interface, hooks: graph.hooks, rules: rules, cache: &texts)
         else {
           continue
         }
@@ -111,7 +119,7 @@ final class Pilot {
   }
 
   /// Where the driver has no XDP and nobody asked for it by name, TC it is.
-  func chooseAgain(_ graph: ProcessingGraph) {
+  func chooseAgain(_ graph: ProcessingGraph, rules: RuleEpoch?) {
     let lacking = graph.interfaces.filter { interface in
       guard interface.hook == .xdp, !withoutXDP.contains(interface.index),
         case .failed(.noNativeXDP, _) = standing(of: interface.index)
@@ -120,7 +128,7 @@ final class Pilot {
     }
     guard !lacking.isEmpty else { return }
     withoutXDP.formUnion(lacking.map(\.index))
-    follow(graph)
+    follow(graph, rules: rules)
   }
 
   /// A module that has been loaded since brings the types of what it keeps.

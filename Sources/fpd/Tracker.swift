@@ -35,6 +35,8 @@ final class Tracker {
 
   /// Called with each new generation.
   var onChange: () -> Void = {}
+  /// Called when the rules are others and the graph is the same.
+  var onRules: () -> Void = {}
   /// Called whenever the tracker has caught up with all it heard of.
   var onSettled: () -> Void = {}
   var preference: (String) -> HookPreference
@@ -52,6 +54,8 @@ final class Tracker {
   private var dirty: Parts = []
   private var dirtySince: ContinuousClock.Instant?
   private var identity = KernelIdentity()
+  /// Of the rules that were last told of.
+  private var ruleEpoch: RuleEpoch?
   private var setsIdentity: UInt64 = 0
   private var refreshTimer: EventLoop.Timer?
   private var pollTimer: EventLoop.Timer?
@@ -101,6 +105,9 @@ final class Tracker {
 
   /// Tables of iptables-legacy were replaced.
   func tablesReplaced() { mark([.xtables, .hooks]) }
+
+  /// They may have been, here or elsewhere.
+  func compareRules() { compare(sysctls: false, sets: false) }
 
   /// Brings the graph up to the kernel's configuration as it is at this moment.
   func catchUp() {
@@ -164,6 +171,8 @@ final class Tracker {
     // A table of nftables that belongs to a process goes with it, without a word and a new generation.
     if now.hooks != identity.hooks { parts.formUnion([.hooks, .devices, .nftables]) }
     if now.xtables != identity.xtables { parts.formUnion([.xtables, .hooks]) }
+    // Without tables there are none that could be replaced here: it was in another namespace.
+    if now.replaces != identity.replaces, !state.legacyTables.isEmpty { parts.insert(.xtables) }
     if now.nftables != identity.nftables { parts.formUnion([.nftables, .hooks, .devices]) }
     if now.devices != identity.devices { parts.formUnion([.devices, .links]) }
     if now.deviceSettings != identity.deviceSettings { parts.formUnion([.links, .sysctls]) }
@@ -194,7 +203,7 @@ final class Tracker {
       parts.insert(.sets)
       setsIdentity = now
     }
-    reader.read(parts, into: &state)
+    let unsteady = reader.read(parts, into: &state)
     let read = ContinuousClock.now - start
     startSurveyIfDue()
     publish()
@@ -205,13 +214,19 @@ final class Tracker {
     }
     lastReading = cost
     if cost > .milliseconds(20) { malloc_trim(0) }
+    mark(unsteady)
     if pollTimer?.due == nil { pollTimer?.due = start + Self.pollInterval }
     settle()
   }
 
   private func publish() {
     let next = Topology.derive(withoutOurs(state), preference: preference)
-    guard next != graph || generation == 0 else { return }
+    let sameRules = state.ruleEpoch == ruleEpoch
+    ruleEpoch = state.ruleEpoch
+    guard next != graph || generation == 0 else {
+      if !sameRules { onRules() }
+      return
+    }
     graph = next
     generation += 1
     log.info("generation \(generation): \(graph.interfaces.count) interfaces")

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CBPF
 import Datapath
 import Glibc
 import Lab
@@ -137,11 +138,56 @@ extension Kernel {
       pins.removeAll()
     }
 
+    /// What programs compare with goes on counting, and for the successor's programs as well.
+    @Test(arguments: Place.allCases)
+    func aSuccessorGoesOnCountingReplaces(place: Place) throws {
+      let bench = try DatapathBench()
+      let held = try leave(bench, [bench.plan(place.hook)], place, counts: true)
+      let pin = "\(try bench.pins().directory)/\(bench.interface)-\(place.hook.rawValue)"
+      func count() throws -> UInt64 {
+        let map = bpf_obj_get("\(pin)/replaces")
+        try #require(map >= 0)
+        defer { close(map) }
+        var (place, number): (UInt32, UInt64) = (0, 0)
+        try #require(bpf_map_lookup_elem(map, &place, &number) == 0)
+        return number
+      }
+      let before = try count()
+      try bench.far.run("iptables-legacy -A FORWARD -j DROP")
+      let after = try count()
+      #expect(after > before)
+      let successor = try bench.deployment(
+        pins: bench.pins(), preferClsact: place == .clsact, counts: true)
+      try bench.apply([bench.plan(place.hook, reason: 6)], to: successor)
+      #expect(try bench.settle(successor))
+      #expect(try #require(successor.replaces?.count) >= after)
+      try bench.far.run("iptables-legacy -F")
+      #expect(try #require(successor.replaces?.count) > after)
+      #expect(try count() == successor.replaces?.count)
+      try bench.removeAll(successor)
+      #expect(access(pin, F_OK) != 0)
+      _ = consume successor
+      #expect(eventually { DatapathBench.present(held).isEmpty })
+    }
+
+    /// A predecessor that did not count: from now on it is kept with what it attached.
+    @Test func aCounterIsPinnedWithWhatWasThereBefore() throws {
+      let bench = try DatapathBench()
+      _ = try leave(bench, [bench.plan(.xdp)], .xdp)
+      let pin = "\(try bench.pins().directory)/\(bench.interface)-xdp"
+      #expect(access("\(pin)/counting", F_OK) != 0)
+      let successor = try bench.deployment(pins: bench.pins(), counts: true)
+      #expect(access("\(pin)/counting", F_OK) == 0 && access("\(pin)/replaces", F_OK) == 0)
+      try bench.removeAll(successor)
+      #expect(access(pin, F_OK) != 0)
+    }
+
     /// Deploys, and is killed; answers what it held.
     private func leave(
-      _ bench: DatapathBench, _ plans: [InterfacePlan], _ place: Place
+      _ bench: DatapathBench, _ plans: [InterfacePlan], _ place: Place, counts: Bool = false
     ) throws -> Set<String> {
-      let deployment = try bench.deployment(pins: bench.pins(), preferClsact: place == .clsact)
+      let deployment = try bench.deployment(
+        pins: bench.pins(), preferClsact: place == .clsact, counts: counts)
       try bench.apply(plans, to: deployment)
       #expect(try bench.settle(deployment))
       try DatapathDeploymentTests.expectLive(deployment, bench)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CBPF
 import Glibc
 import Lab
 import Testing
@@ -67,6 +68,39 @@ extension Kernel {
 
       try fast.restart()
       #expect(try fast.fpd.stop() == 0)
+    }
+
+    /// Stopped, or gone: replaces are counted, since programs compare with it.
+    @Test func replacesAreCountedWithoutFpd() throws {
+      let fast = try FastLine(.router, hook: "xdp", tracking: 10_000)
+      let held = try DatapathBench.held(by: fast.fpd.pid)
+      let place = try "\(fast.middle.pins())/\(fast.middle.ifindex(of: "p1"))-xdp"
+      let elsewhere = try Namespace("elsewhere")
+      func counts() throws -> Bool {
+        let before = try Self.replaces(at: place)
+        try elsewhere.run("iptables-legacy -A FORWARD -j DROP")
+        return try Self.replaces(at: place) > before
+      }
+      #expect(try counts())
+      fast.fpd.process.signal(SIGSTOP)
+      #expect(try counts())
+      fast.fpd.process.signal(SIGCONT)
+      fast.fpd.kill()
+      #expect(try counts())
+      try fast.restart()
+      #expect(try counts())
+      #expect(try fast.fpd.stop() == 0)
+      #expect(access(place, F_OK) != 0)
+      #expect(eventually { DatapathBench.present(held).isEmpty })
+    }
+
+    private static func replaces(at place: String) throws -> UInt64 {
+      let map = bpf_obj_get("\(place)/replaces")
+      try #require(map >= 0)
+      defer { close(map) }
+      var (first, number): (UInt32, UInt64) = (0, 0)
+      try #require(bpf_map_lookup_elem(map, &first, &number) == 0)
+      return number
     }
 
     /// What the predecessor left on one hook makes room for what belongs on the other.

@@ -2,17 +2,25 @@
 /*
  * The epoch of netfilter: on each hook of the path stand the functions that stood there when the program
  * was made, and no other. Compared by value, so that an address that was freed and used again is seen.
+ * A program that judges by rules (JUDGES_RULES) compares more: live/epoch.h.
  */
 #ifndef FPM_LIVE_NETFILTER_H
 #define FPM_LIVE_NETFILTER_H
 
 #include "../packet.h"
 
+#ifndef JUDGES_RULES
+#define JUDGES_RULES 0
+#endif
+
 enum { HOOK_PREROUTING, HOOK_LOCAL_IN, HOOK_FORWARD, HOOK_LOCAL_OUT, HOOK_POSTROUTING };
 
-/* Whether exactly the first `count` functions of `expected` stand behind `entries`. */
+/*
+ * Whether exactly the first `count` functions of `expected` stand behind `entries`, each called with its
+ * owner, where owners matter.
+ */
 fp_inline int hook_is_as_expected(u64 entries, const volatile struct expected_hook *expected,
-				  u32 count)
+				  const volatile u64 *owners, u32 count)
 {
 	if (!count)
 		return !entries;
@@ -24,31 +32,36 @@ fp_inline int hook_is_as_expected(u64 entries, const volatile struct expected_ho
 	for (u32 i = 0; i < HOOK_FUNCTIONS; i++) {
 		if (i >= count)
 			break;
-		u64 offset = OFFSET(nf_hook_entries, hooks) + i * SIZE_nf_hook_entry +
-			     OFFSET(nf_hook_entry, hook);
-		if (word_at(list, offset) != expected->functions[i])
+		u64 offset = OFFSET(nf_hook_entries, hooks) + i * SIZE_nf_hook_entry;
+		if (word_at(list, offset + OFFSET(nf_hook_entry, hook)) != expected->functions[i])
+			return 0;
+		if (owners && word_at(list, offset + OFFSET(nf_hook_entry, priv)) != owners[i])
 			return 0;
 	}
 	return 1;
 }
 
+#if JUDGES_RULES
+#include "epoch.h"
+#else
 /* What forwarded packets meet. The numbers of functions are the program's own. */
 fp_inline outcome fp_netfilter_ipv4(u64 network)
 {
 	window hooks = look(network + OFFSET(net, hooks_ipv4));
-	if (!hook_is_as_expected(hooks[HOOK_PREROUTING], &config.ipv4[0], IPV4_PREROUTING) ||
-	    !hook_is_as_expected(hooks[HOOK_FORWARD], &config.ipv4[1], IPV4_FORWARD) ||
-	    !hook_is_as_expected(hooks[HOOK_POSTROUTING], &config.ipv4[2], IPV4_POSTROUTING))
+	if (!hook_is_as_expected(hooks[HOOK_PREROUTING], &config.ipv4[0], 0, IPV4_PREROUTING) ||
+	    !hook_is_as_expected(hooks[HOOK_FORWARD], &config.ipv4[1], 0, IPV4_FORWARD) ||
+	    !hook_is_as_expected(hooks[HOOK_POSTROUTING], &config.ipv4[2], 0, IPV4_POSTROUTING))
 		return REASON_NETFILTER_HOOK;
 	return GO_ON;
 }
+#endif
 
 #ifdef BRIDGE_PREROUTING
 fp_inline outcome expect_bridge_hook(u64 network, u32 hook, u32 count)
 {
 #if HAS_net_hooks_bridge
 	window hooks = look(network + OFFSET(net, hooks_bridge));
-	if (!hook_is_as_expected(hooks[hook], &config.bridge[hook], count))
+	if (!hook_is_as_expected(hooks[hook], &config.bridge[hook], 0, count))
 		return REASON_BRIDGE_FILTER;
 #else
 	(void)network, (void)hook, (void)count;

@@ -132,6 +132,7 @@ struct from_kernel netns_nf {
 };
 struct from_kernel netns_nftables {
 	u32 base_seq;
+	u8 gencursor;
 };
 typedef struct {
 	s32 counter;
@@ -201,7 +202,9 @@ enum owner { OWNER_OTHER, OWNER_XTABLES, OWNER_NAT };
 fp_inline enum owner owner_of(const char *name)
 {
 	if (begins(name, "ipt_do_t", 8) || begins(name, "ip6t_do_", 8) ||
-	    begins(name, "arpt_do_", 8))
+	    begins(name, "arpt_do_", 8) ||
+	    /* iptable_mangle_hook() looks at what has changed behind ipt_do_table() */
+	    begins(name, "iptable_", 8) || begins(name, "ip6table", 8))
 		return OWNER_XTABLES;
 	/* iptable_nat and nft's nat chains hang below one hook of the NAT core */
 	if (begins(name, "nf_nat_", 7))
@@ -209,12 +212,18 @@ fp_inline enum owner owner_of(const char *name)
 	return OWNER_OTHER;
 }
 
+/* Where an iptables-legacy table has the address of its ruleset. */
+fp_inline void **ruleset_place(void *table)
+{
+	if (core_exists(((struct xt_table *)0)->private))
+		return &((struct xt_table *)table)->private;
+	return &((struct xt_table_of_module *)table)->private;
+}
+
 /* Which ruleset an iptables-legacy table holds: every replace allocates another. */
 fp_inline u64 ruleset_of(void *table)
 {
-	if (core_exists(((struct xt_table *)0)->private))
-		return (u64)kernel_get(((struct xt_table *)table)->private);
-	return (u64)kernel_get(((struct xt_table_of_module *)table)->private);
+	return (u64)kernel_get(*ruleset_place(table));
 }
 
 fp_inline u16 hooks_in(struct nf_hook_entries *entries)
@@ -485,6 +494,8 @@ static long record_entry(u32 index, struct entry_walk *walk)
 	record->nf_tables = 0;
 	record->table[0] = record->chain[0] = 0;
 	record->address = (u64)kernel_get(entry->hook);
+	record->owner = (u64)priv;
+	record->ruleset_place = record->ruleset = 0;
 	symbol(record->function, record->address);
 
 	/* the registrations' own descriptions follow the entries: nf_hook_entries_get_hook_ops() */
@@ -495,6 +506,8 @@ static long record_entry(u32 index, struct entry_walk *walk)
 
 	if (owner_of(record->function) == OWNER_XTABLES) {
 		name_xtable(record, priv);
+		record->ruleset_place = (u64)ruleset_place(priv);
+		record->ruleset = ruleset_of(priv);
 	} else if (begins(record->function, "nft_do_c", 8)) {
 		record->nf_tables = 1;
 		name_chain(record, priv);
@@ -507,6 +520,12 @@ SEC("syscall") int fpd_hooks(void *context)
 	(void)context;
 	struct net *net = current_net();
 	area.hooks_count = 0;
+	area.generation_place = 0;
+	if (core_exists(net->nft.base_seq)) {
+		area.generation_place = (u64)&net->nft.base_seq;
+		area.generation = kernel_get(net->nft.base_seq);
+		area.generation_cursor = kernel_get(net->nft.gencursor);
+	}
 	for (u32 family = 0; family < 4; family++) {
 		for (u32 hook = 0; hook < 5; hook++) {
 			struct entry_walk walk = { .entries = hooks_at(net, family, hook),

@@ -36,6 +36,10 @@ struct view_hook {
 	unsigned char spare;
 	int priority;
 	unsigned long long address; /* of the function */
+	unsigned long long owner;   /* what it is called with: a table, a chain */
+	/* Of a table of iptables-legacy: where it keeps the address of its ruleset, and that. */
+	unsigned long long ruleset_place;
+	unsigned long long ruleset;
 	char function[VIEW_SYMBOL_SIZE];
 	char table[VIEW_NAME_SIZE];
 	char chain[VIEW_NAME_SIZE];
@@ -60,7 +64,10 @@ struct view_area {
 	unsigned int hooks_count;    /* VIEW_HOOKS_MAX: there may be more */
 	unsigned int devices_count;  /* in: how many of `devices` are asked for */
 	unsigned int namespace_taps; /* those on all devices */
+	unsigned int generation;     /* of nftables, with the hooks; no place: not told */
+	unsigned int generation_cursor;
 	unsigned int spare;
+	unsigned long long generation_place;
 	/* scratch: the stack of a BPF program is 512 bytes */
 	char symbol[VIEW_SYMBOL_SIZE];
 	unsigned long long conf[VIEW_CONF_WORDS];

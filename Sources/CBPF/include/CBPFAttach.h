@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 /* What libbpf 1.1 has no names for yet. */
-enum { FPD_TCX_INGRESS = 46, FPD_LINK_XDP = 6, FPD_LINK_TCX = 11 };
+enum { FPD_TCX_INGRESS = 46, FPD_LINK_RAW_TRACEPOINT = 1, FPD_LINK_XDP = 6, FPD_LINK_TCX = 11 };
 
 /* Where fpd's filter stands in clsact. */
 enum { FPD_TC_PRIORITY = 0x6670, FPD_TC_HANDLE = 1 };

@@ -118,7 +118,7 @@ import Topology
 
   // MARK: Constants
 
-  /// Words of `config`: flags, rx_handler, and for each of eight hooks a count and four functions.
+  /// Words of `config`: flags, rx_handler, and for each of eight hooks a count and eight functions.
   private func words(_ config: [UInt8]) -> [UInt64] {
     stride(from: 0, to: config.count, by: 8).map { start in
       config[start..<start + 8].reversed().reduce(0) { $0 << 8 | UInt64($1) }
@@ -142,7 +142,9 @@ import Topology
     let plain = members.count { $0.contains("u64 ") }
     let hooks = try number(#"struct expected_hook ipv4\[(\d+)\];"#)
     let bridges = try number(#"struct expected_hook bridge\[(\d+)\];"#)
-    #expect(members.count == plain + 2)
+    #expect(members.count == plain + 3 && members.last?.contains("expected_rules rules;") == true)
+    #expect(functions == HarmlessHooks.capacity)
+    // What follows is written for those that judge by rules only.
     let size = plain + (hooks + bridges) * (1 + functions)
     for shape in FastPathShape.allCases {
       #expect(try shape.program().config.count == 8 * size, "\(shape)")
@@ -151,15 +153,16 @@ import Topology
 
   @Test func configTellsWhatStandsOnEachHook() throws {
     let filtered = words(try FastPathShape.bridgeFiltered.program().config)
-    let hooks = stride(from: 2, to: filtered.count, by: 5).map { Array(filtered[$0..<$0 + 5]) }
-    let none: [UInt64] = [0, 0, 0, 0, 0]
+    let hooks = stride(from: 2, to: filtered.count, by: 9).map { Array(filtered[$0..<$0 + 9]) }
+    func one(_ function: UInt64) -> [UInt64] { [1, function] + [UInt64](repeating: 0, count: 7) }
+    let none = [UInt64](repeating: 0, count: 9)
     #expect(
       hooks == [
-        [1, 0x51, 0, 0, 0], none, none,  // IPv4: prerouting, forward, postrouting
-        [1, 0x61, 0, 0, 0], none, [1, 0x62, 0, 0, 0], none, [1, 0x63, 0, 0, 0],
+        one(0x51), none, none,  // IPv4: prerouting, forward, postrouting
+        one(0x61), none, one(0x62), none, one(0x63),
       ])
     let routed = words(try FastPathShape.routerHooks.program().config)
-    #expect(Array(routed[2..<17]) == [1, 0x51, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0x52, 0, 0, 0])
+    #expect(Array(routed[2..<29]) == one(0x51) + none + one(0x52))
   }
 
   @Test func flagsTellTheGeneralProgramWhatToDo() throws {
