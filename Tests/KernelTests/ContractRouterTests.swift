@@ -17,10 +17,13 @@ extension Kernel {
         "reverse path", on: .router,
         ContractAddressCases.reversePath + ContractAddressCases.forwarding),
       ContractGroup(
+        "reverse path at once", on: .router, ContractAddressCases.reversePathAtOnce),
+      ContractGroup(
         "routes", on: .router, ContractRouteCases.types + ContractRouteCases.changes),
       ContractGroup("policy rules", on: .router, ContractRouteCases.lasting),
       ContractGroup("local routes", on: .router, ContractRouteCases.local),
       ContractGroup("prefixes", on: .router, ContractRouteCases.prefixes),
+      ContractGroup("way back up", on: .router, ContractPrefixCases.climbs),
       ContractGroup("next hops", on: .router, ContractRouteCases.multipath),
       ContractGroup("gateways", on: .router, ContractRouteCases.gateways),
       ContractGroup("neighbours", on: .router, ContractEgressCases.neighbours),
@@ -29,6 +32,8 @@ extension Kernel {
       ContractGroup("netfilter and IPsec", on: .router, ContractEgressCases.netfilter),
       ContractGroup("iptables-legacy", on: .router, ContractEgressCases.legacy),
       ContractGroup("sockets", on: .router, ContractSocketCases.sockets),
+      ContractGroup("segments", on: .router, ContractSocketCases.segments),
+      ContractGroup("containers", on: .router, hooks: ["tc"], ContractPeerCases.peers),
     ]
 
     @Test(arguments: groups) func routesAsLinuxDoes(_ group: ContractGroup) throws {
