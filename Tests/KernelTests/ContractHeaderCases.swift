@@ -46,6 +46,20 @@ enum ContractHeaderCases {
       }, sees: 8, .fast),
   ]
 
+  /// A slow queue that lets the urgent go first: two packets are out or chosen before the others come.
+  static let priorities: [ContractCase] = [1, 0].map { follows in
+    ContractCase(
+      "the queue follows the TOS\(follows == 1 ? "" : ", which is not heeded")",
+      setup: [
+        "sysctl net.ipv4.ip_forward_update_priority=\(follows)",
+        "tc qdisc add dev p2 root handle 10: tbf rate 400kbit burst 1600 limit 100000",
+        "tc qdisc add dev p2 parent 10:1 handle 11: pfifo_fast",
+      ], undo: ["tc qdisc del dev p2 root"],
+      ([0, 0, 0x08, 0, 0x10, 0x08, 0x10] as [UInt8]).enumerated().map { place, tos in
+        .udp(size: 1000, id: UInt16(place)) { $0.tos = tos }
+      }, sees: 7, patience: .milliseconds(60), .punted("egress-qdisc"), tc: .fast)
+  }
+
   static let malformed: [ContractCase] = [
     ContractCase(
       "bad header checksum",

@@ -8,7 +8,8 @@ extension Kernel {
   @Suite(.needsFpd) struct ContractRouterTests {
     private static let groups: [ContractGroup] = [
       ContractGroup(
-        "packets", on: .router, ContractHeaderCases.plain + ContractHeaderCases.malformed),
+        "packets", on: .router,
+        ContractHeaderCases.plain + ContractHeaderCases.malformed + ContractHeaderCases.priorities),
       ContractGroup("MTU", on: .router, ContractHeaderCases.mtu),
       ContractGroup("link addresses", on: .router, ContractAddressCases.link),
       ContractGroup(
