@@ -62,6 +62,14 @@ public final class HostSocket: Sendable {
     if count < 0 { throw LabError("sending from the \(what)", code: errno) }
   }
 
+  /// Has each message cut into datagrams of `size` bytes, by the device where it can: UDP_SEGMENT.
+  public func segment(by size: Int32) throws {
+    var size = size
+    let result = setsockopt(
+      descriptor, Int32(IPPROTO_UDP), 103, &size, socklen_t(MemoryLayout<Int32>.size))
+    try Self.check(result, "having the \(what) cut what it sends")
+  }
+
   /// What comes next; nil when nothing did in time.
   public func receive(within limit: Duration = .seconds(1)) -> [UInt8]? {
     guard wait(POLLIN, by: .now + limit) else { return nil }

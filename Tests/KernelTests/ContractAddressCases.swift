@@ -206,6 +206,10 @@ enum ContractAddressCases {
       "loose, source is one of the router's addresses", setup: filter(["p1": 2]),
       [.udp(from: "10.0.3.1"), .udp(from: "10.0.1.1")], sees: 0, .punted("own-source")),
     ContractCase(
+      "loose, on a device without addresses",
+      setup: filter(["p1": 2]) + [anyRoute, "ip addr del 10.0.1.1/24 dev p1"], undo: ["restore"],
+      [nowhere], sees: 0, .punted("reverse-path")),
+    ContractCase(
       "strict for all devices", setup: filter(["all": 1]), [elsewhere], sees: 0,
       .punted("reverse-path")),
     ContractCase(
@@ -247,6 +251,17 @@ enum ContractAddressCases {
       setup: filter(["p1": 1]) + ["ip route add 99.9.0.0/16 via 10.0.1.2"],
       sudden: ["ip route replace 99.9.0.0/16 via 10.0.3.2"],
       [nowhere], sees: 0, .punted("reverse-path|changed")),
+  ]
+
+  /// In a network where nothing was ever filtered, so that no program has code for it.
+  static let reversePathAtOnce: [ContractCase] = [
+    ContractCase("before any filter", [elsewhere, nowhere], sees: 2, .fast),
+    ContractCase(
+      "the first filter at once", sudden: filter(["p1": 1]), [elsewhere, nowhere], sees: 0,
+      .punted("changed")),
+    ContractCase(
+      "the first filter for all at once", sudden: filter(["all": 2]), [nowhere], sees: 0,
+      .punted("changed")),
   ]
 
   static let forwarding: [ContractCase] = [

@@ -86,6 +86,10 @@ enum ContractBridgeCases {
           .ipv6(IPv6(from: "2001:db8::1", to: "2001:db8::2", .udp(from: 1, to: 2)))),
       ], sees: 5, .counts(["forwarded": 3, "other-protocol": 1, "ipv6-not-modelled": 1])),
     ContractCase(
+      "protocols that a bridge may speak itself",
+      [0x88e3, 0x8902].map { .frame(to: ContractHost.b.mac, .raw(etherType: $0, [1, 2, 3])) },
+      sees: 2, .punted("other-protocol")),
+    ContractCase(
       "a frame as short as can be",
       [Shot.across().editing { $0 = Array($0.prefix(15)) }], sees: 1, .punted("malformed")),
     ContractCase(
@@ -211,78 +215,5 @@ enum ContractBridgeCases {
       ContractCase("\(what)", setup: set, undo: unset, good, sees: sees, fate),
       ContractCase("\(what), at once", sudden: set, undo: unset, good, sees: sees, fate),
     ]
-  }
-
-  private static let b = ContractHost.b.mac
-
-  static let entries: [ContractCase] = [
-    ContractCase(
-      "an entry moved by hand at once",
-      sudden: ["bridge fdb replace \(b) dev p3 master static"],
-      undo: ["bridge fdb del \(b) dev p3 master"], good, sees: 3, .fast),
-    ContractCase(
-      "an entry deleted at once", sudden: ["bridge fdb del \(b) dev p2 master"], good, sees: 6,
-      .punted("destination-unknown|changed")),
-    ContractCase(
-      "the source's entry deleted at once",
-      sudden: ["bridge fdb del \(ContractHost.a.mac) dev p1 master"], good, sees: 3,
-      .counts(["source-unknown": 1, "forwarded": 2])),
-    ContractCase(
-      "all entries flushed at once", sudden: ["ip link set br0 type bridge fdb_flush"],
-      [.across(), .across(.b, .a), .across(id: 2)], sees: 4,
-      .counts(["forwarded": 1, "source-unknown": 2])),
-    ContractCase(
-      "an entry made local at once",
-      sudden: ["bridge fdb replace \(b) dev p2 master permanent"],
-      undo: ["bridge fdb del \(b) dev p2 master"], good, sees: 0,
-      .punted("local-delivery")),
-    ContractCase(
-      "a static source on another port",
-      setup: ["bridge fdb replace 02:00:00:00:0c:96 dev p3 master static"],
-      undo: ["bridge fdb del 02:00:00:00:0c:96 dev p3 master"],
-      [.across(source: "02:00:00:00:0c:96")], observe: ["bridge fdb show br br0"],
-      sees: 1, .punted("source-moved")),
-    ContractCase(
-      "a sticky source on another port",
-      setup: ["bridge fdb replace 02:00:00:00:0c:95 dev p3 master static sticky"],
-      undo: ["bridge fdb del 02:00:00:00:0c:95 dev p3 master"],
-      [.across(source: "02:00:00:00:0c:95")], observe: ["bridge fdb show br br0"], sees: 1,
-      .punted("source-moved")),
-    ContractCase(
-      "a blackhole entry by a static one on the ingress port",
-      setup: ["bridge fdb replace 02:00:00:00:0c:94 dev p1 master static"],
-      undo: ["bridge fdb del 02:00:00:00:0c:94 dev p1 master"],
-      [.across(mac: "02:00:00:00:0c:94")], sees: 0, .punted("same-port")),
-    ContractCase(
-      "entries that are used do not age",
-      setup: ["ip link set br0 type bridge ageing_time 100"],
-      undo: ["ip link set br0 type bridge ageing_time 30000"], action: kept,
-      .grows("forwarded")
-    ).comparingWords,
-    ContractCase(
-      "entries that are not used age",
-      setup: ["ip link set br0 type bridge ageing_time 20"],
-      undo: ["ip link set br0 type bridge ageing_time 30000"], action: aged, .either
-    ).comparingWords,
-  ]
-
-  /// Longer than the ageing time of one second, A talks to B, and B to A: nothing is ever flooded.
-  private static let kept: ContractCase.Action = { bed in
-    var flooded = 0
-    let end = Instant.now + .milliseconds(2500)
-    while Instant.now < end {
-      try bed.send([.across(.a, .b), .across(.b, .a)])
-      flooded += try bed.listen([:], wanted: 2, patience: .milliseconds(20))["C"]?.count ?? 0
-    }
-    return ["flooded: \(flooded)"]
-  }
-
-  /// B is silent for longer than its entry lives: what is for it is flooded then.
-  private static let aged: ContractCase.Action = { bed in
-    let flooded = try eventually(within: .seconds(5), every: .milliseconds(50)) {
-      try bed.send([.across(.a, .b)])
-      return try bed.listen([:], wanted: 1, patience: .milliseconds(5))["C"]?.isEmpty == false
-    }
-    return ["flooded: \(flooded)"]
   }
 }

@@ -88,8 +88,9 @@ enum ContractBridgeFilterCases {
           .ipv6(IPv6(from: "2001:db8::1", to: "2001:db8::2", .udp(from: 1, to: 2)))
         ).editing { $0[14] = 0x55 },
         .frame(to: ContractHost.b.mac, .raw(etherType: 0x88b6, [1, 2, 3])),
-      ], sees: 5,
-      .counts(["forwarded": 1, "vlan-tag": 2, "other-protocol": 1, "ipv6-not-modelled": 2])),
+        .frame(to: ContractHost.b.mac, .raw(etherType: 0x8864, [0x11, 0, 0, 0, 0, 0])),
+      ], sees: 6,
+      .counts(["forwarded": 1, "vlan-tag": 2, "other-protocol": 2, "ipv6-not-modelled": 2])),
     ContractCase(
       "fragments, without any rule",
       [
@@ -188,6 +189,33 @@ enum ContractBridgeFilterCases {
       [.udp(to: "10.0.3.2", from: "10.0.4.9", mac: ContractHost.bridgeMAC)], sees: 1, .fast),
     ContractCase(
       "a tap on the bridge", [up(to: "10.0.3.2")], taps: ["br0"], sees: 1, .punted("packet-tap")),
+    ContractCase(
+      "a tap on the bridge that it leaves by", [up(.c, to: "10.0.1.2")], taps: ["br0"], sees: 1,
+      .punted("packet-tap"), tc: .fast),
+    ContractCase(
+      "a queue on the bridge that it leaves by at once",
+      sudden: ["tc qdisc add dev br0 root handle 10: tbf rate 10mbit burst 10k latency 1s"],
+      undo: ["tc qdisc del dev br0 root"], [up(.c, to: "10.0.1.2")],
+      observe: ["tc -s qdisc show dev br0"], sees: 1, .punted("egress-qdisc|changed"), tc: .fast),
+    ContractCase(
+      "a macvlan over the bridge at once",
+      sudden: [
+        "ip link add mv0 link br0 address 02:00:00:00:01:77 type macvlan mode bridge",
+        "ip link set mv0 up",
+      ], undo: ["ip link del mv0"], [up(to: "10.0.3.2")], sees: 1,
+      .punted("receive-handler|changed|packet-tap")),
+    ContractCase(
+      "routed to a port's own address",
+      setup: [
+        "ip neigh replace 10.0.1.7 lladdr \(ContractHost.b.gateway) dev br0 nud permanent"
+      ], [up(.c, to: "10.0.1.7")], .punted("destination-unknown"), tc: .fast),
+    ContractCase(
+      "nft drops on the way out of the bridge's ports at once",
+      sudden: [
+        "nft: add table bridge t;add chain bridge t c "
+          + "{ type filter hook postrouting priority 0; policy drop; }"
+      ], undo: ["nft: delete table bridge t"], [up(.c, to: "10.0.1.2")], sees: 0,
+      .punted("bridge-filter|changed"), tc: .fast),
     ContractCase(
       "TTL, MTU and padding as on any other device",
       setup: ["ip link set p3 mtu 1000"], undo: ["ip link set p3 mtu 1500"],

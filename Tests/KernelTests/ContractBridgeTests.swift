@@ -8,7 +8,7 @@ extension Kernel {
     private static let groups: [ContractGroup] = [
       ContractGroup("frames", on: .bridge, ContractBridgeCases.frames),
       ContractGroup("ports", on: .bridge, ContractBridgeCases.ports),
-      ContractGroup("forwarding database", on: .bridge, ContractBridgeCases.entries),
+      ContractGroup("forwarding database", on: .bridge, ContractStationCases.entries),
       ContractGroup("bridge filters", on: .bridge, ContractBridgeFilterCases.filters),
       ContractGroup("br_netfilter", on: .filteredBridge, ContractBridgeFilterCases.brNetfilter),
       ContractGroup("bridge and router", on: .bridgeRouter, ContractBridgeFilterCases.routed),

@@ -31,6 +31,16 @@ enum ContractEgressCases {
       "a reachable neighbour",
       setup: ["ip neigh replace 10.0.2.2 lladdr \(ContractHost.b.mac) dev p2 nud reachable"],
       undo: ["restore"], good, sees: 3, .fast),
+    // Several in each place of the table, and each address on two devices.
+    ContractCase(
+      "many neighbours",
+      setup: (100..<164).flatMap { number in
+        ["p3", "p2"].map {
+          "ip neigh replace 10.0.2.\(number) lladdr 02:00:00:00:0\($0.last ?? "0"):\(number - 80) "
+            + "dev \($0) nud permanent"
+        }
+      }, undo: ["p2", "p3"].map { "ip neigh flush dev \($0) nud permanent" } + ["restore"],
+      (100..<164).map { .udp(to: IPv4Address(0x0a00_0200 + $0), id: UInt16($0)) }, sees: 64, .fast),
     ContractCase(
       "a neighbour without ARP",
       setup: ["ip neigh replace 10.0.2.2 lladdr \(c) dev p2 nud noarp"], undo: ["restore"], good,

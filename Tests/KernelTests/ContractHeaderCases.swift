@@ -46,6 +46,20 @@ enum ContractHeaderCases {
       }, sees: 8, .fast),
   ]
 
+  /// A slow queue that lets the urgent go first: two packets are out or chosen before the others come.
+  static let priorities: [ContractCase] = [1, 0].map { follows in
+    ContractCase(
+      "the queue follows the TOS\(follows == 1 ? "" : ", which is not heeded")",
+      setup: [
+        "sysctl net.ipv4.ip_forward_update_priority=\(follows)",
+        "tc qdisc add dev p2 root handle 10: tbf rate 400kbit burst 1600 limit 100000",
+        "tc qdisc add dev p2 parent 10:1 handle 11: pfifo_fast",
+      ], undo: ["tc qdisc del dev p2 root"],
+      ([0, 0, 0x08, 0, 0x10, 0x08, 0x10] as [UInt8]).enumerated().map { place, tos in
+        .udp(size: 1000, id: UInt16(place)) { $0.tos = tos }
+      }, sees: 7, patience: .milliseconds(60), .punted("egress-qdisc"), tc: .fast)
+  }
+
   static let malformed: [ContractCase] = [
     ContractCase(
       "bad header checksum",
@@ -139,7 +153,24 @@ enum ContractHeaderCases {
       }, sees: 2, .counts(["forwarded": 1, "mtu-exceeded": 1])),
     exception("learned path MTU, used", usePMTU: true),
     exception("learned path MTU, not used for forwarding", usePMTU: false),
+    redirected,
   ]
+
+  /// B says that another host on its cable is the better gateway, and the router believes it.
+  private static let redirected: ContractCase = {
+    let lost = IPv4(from: "10.0.2.1", to: "10.8.0.1", .echo(reply: true))
+    let hint = IPv4(
+      from: "10.0.2.2", to: "10.0.2.1", .icmp(type: 5, code: 1, rest: 0x0a00_0203, lost.bytes))
+    return ContractCase(
+      "a redirect that was believed",
+      setup: [
+        "sysctl net.ipv4.conf.all.accept_redirects=1", "sysctl net.ipv4.conf.p2.accept_redirects=1",
+        "ip neigh replace 10.0.2.3 lladdr \(ContractHost.c.mac) dev p2 nud permanent",
+        "ip route add 10.8.0.0/16 via 10.0.2.2",
+      ],
+      learn: [.frame(.b, to: ContractHost.b.gateway, .ipv4(hint))],
+      Shot.burst { .udp(to: "10.8.0.1", id: $0) }, sees: 3, .punted("next-hop-exception"))
+  }()
 
   /// B says that its way on takes 800 bytes only, about an answer of the router's own: of those the kernel believes it.
   private static func exception(_ name: String, usePMTU: Bool) -> ContractCase {

@@ -35,7 +35,22 @@ enum ContractRouteCases {
         "a destination that was the router's until now",
         setup: [viaB, "ip addr add 10.8.0.1/32 dev p3"], sudden: ["ip addr del 10.8.0.1/32 dev p3"],
         good, sees: 3, .fast),
+      ContractCase(
+        "a destination that was the router's and had packets until now",
+        setup: [viaB, "ip addr add 10.8.0.1/32 dev p3"], sudden: ["ip addr del 10.8.0.1/32 dev p3"],
+        learn: [Shot.udp(to: "10.8.0.1"), .udp(to: "10.8.0.1", id: 2)], good, sees: 3, .fast),
+      ContractCase(
+        "destinations that share a place with one of the router's",
+        setup: [viaB], learn: [.udp(to: "10.0.3.1")],
+        (UInt32(0)..<4096).map { IPv4Address(0x0a08_0000 + $0) }
+          .filter { place($0) == place("10.0.3.1") }.prefix(8).enumerated()
+          .map { .udp(to: $1, id: UInt16($0)) }, sees: 8, .fast),
     ]
+
+  /// Where fp_local_place() has an address.
+  private static func place(_ address: IPv4Address) -> UInt32 {
+    (address.value.byteSwapped &* 0x9e37_79b1) >> 26
+  }
 
   static let changes: [ContractCase] = [
     ContractCase("route added at once", sudden: [viaB], good, sees: 3, .fast),

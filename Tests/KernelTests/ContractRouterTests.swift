@@ -8,7 +8,8 @@ extension Kernel {
   @Suite(.needsFpd) struct ContractRouterTests {
     private static let groups: [ContractGroup] = [
       ContractGroup(
-        "packets", on: .router, ContractHeaderCases.plain + ContractHeaderCases.malformed),
+        "packets", on: .router,
+        ContractHeaderCases.plain + ContractHeaderCases.malformed + ContractHeaderCases.priorities),
       ContractGroup("MTU", on: .router, ContractHeaderCases.mtu),
       ContractGroup("link addresses", on: .router, ContractAddressCases.link),
       ContractGroup(
@@ -17,10 +18,13 @@ extension Kernel {
         "reverse path", on: .router,
         ContractAddressCases.reversePath + ContractAddressCases.forwarding),
       ContractGroup(
+        "reverse path at once", on: .router, ContractAddressCases.reversePathAtOnce),
+      ContractGroup(
         "routes", on: .router, ContractRouteCases.types + ContractRouteCases.changes),
       ContractGroup("policy rules", on: .router, ContractRouteCases.lasting),
       ContractGroup("local routes", on: .router, ContractRouteCases.local),
       ContractGroup("prefixes", on: .router, ContractRouteCases.prefixes),
+      ContractGroup("way back up", on: .router, ContractPrefixCases.climbs),
       ContractGroup("next hops", on: .router, ContractRouteCases.multipath),
       ContractGroup("gateways", on: .router, ContractRouteCases.gateways),
       ContractGroup("neighbours", on: .router, ContractEgressCases.neighbours),
@@ -29,6 +33,8 @@ extension Kernel {
       ContractGroup("netfilter and IPsec", on: .router, ContractEgressCases.netfilter),
       ContractGroup("iptables-legacy", on: .router, ContractEgressCases.legacy),
       ContractGroup("sockets", on: .router, ContractSocketCases.sockets),
+      ContractGroup("segments", on: .router, ContractSocketCases.segments),
+      ContractGroup("containers", on: .router, hooks: ["tc"], ContractPeerCases.peers),
     ]
 
     @Test(arguments: groups) func routesAsLinuxDoes(_ group: ContractGroup) throws {

@@ -38,6 +38,16 @@ enum ContractSocketCases {
     return ["there: \(there)", "back: \(back)"]
   }
 
+  /// The other way it would be the cable that is too narrow, where XDP keeps B from sending in one piece.
+  private static let oneWay: ContractCase.Action = { bed in
+    let server = try HostSocket(.tcp, "10.0.2.2", port: 5001, in: bed.host(.b))
+    try server.listen()
+    let client = try HostSocket(.tcp, "10.0.1.2", port: 5000, in: bed.host(.a))
+    try client.connect(to: "10.0.2.2", port: 5001)
+    let there = try client.stream(1 << 20, to: try server.accept())
+    return ["there: \(there)"]
+  }
+
   private static func ping(_ addresses: [IPv4Address]) -> ContractCase.Action {
     return { bed in
       try addresses.map { address in
@@ -70,12 +80,54 @@ enum ContractSocketCases {
     talk("the router is found by ARP", resolved, .slow, tc: nil),
   ]
 
+  /// UDP in segments of 1200 bytes: datagrams of 1228.
+  private static let cutDatagrams: ContractCase.Action = { bed in
+    let sender = try HostSocket(.udp, "10.0.1.2", port: 4000, in: bed.host(.a))
+    let receiver = try HostSocket(.udp, "10.0.2.2", port: 4001, in: bed.host(.b))
+    try sender.segment(by: 1200)
+    let message = (0..<9600).map { UInt8(truncatingIfNeeded: $0 / 7) }
+    try sender.send(message, to: "10.0.2.2", port: 4001)
+    let came = (0..<8).map { _ in receiver.receive(within: .milliseconds(300))?.count ?? 0 }
+    return ["datagrams: \(came)"]
+  }
+
+  /// The router tells a sender whose segments are larger than the way on.
+  private static func told(
+    _ mtu: Int, _ action: @escaping ContractCase.Action
+  ) -> ContractCase.Action {
+    return { bed in
+      let words = try action(bed)
+      let route = try bed.output(of: "A: ip route get 10.0.2.2")
+      return words + ["told of \(mtu): \(route.contains("mtu \(mtu)"))"]
+    }
+  }
+
+  /// What TC gets whole is judged by what it will be cut into. XDP is not given it.
+  static let segments: [ContractCase] = [
+    talk(
+      "large segments of a stream are small packets", stream, .grows("checksum-offload"),
+      tc: .growsWithout("forwarded", "mtu-exceeded")),
+    talk(
+      "segments of datagrams as large as the way out",
+      narrow: 1228, cutDatagrams, .grows("checksum-offload"),
+      tc: .growsWithout("forwarded", "mtu-exceeded")),
+    talk(
+      "segments of datagrams larger than the way out", narrow: 1227, told(1227, cutDatagrams),
+      .grows("checksum-offload"), tc: .grows("mtu-exceeded")),
+    talk(
+      "segments of a stream larger than the way out", narrow: 1490, told(1490, oneWay),
+      .grows("checksum-offload"), tc: .grows("mtu-exceeded")),
+  ]
+
   private static func talk(
-    _ name: String, _ action: @escaping ContractCase.Action, _ fate: Fate, tc: Fate?
+    _ name: String, narrow: Int? = nil, _ action: @escaping ContractCase.Action, _ fate: Fate,
+    tc: Fate?
   ) -> ContractCase {
     ContractCase(
-      name, setup: addresses,
-      undo: ["A: ip route flush 0.0.0.0/0", "B: ip route flush 0.0.0.0/0"], action: action, fate,
+      name, setup: addresses + (narrow.map { ["ip link set p2 mtu \($0)"] } ?? []),
+      undo: (narrow == nil ? [] : ["ip link set p2 mtu 1500"]) + [
+        "A: ip route flush 0.0.0.0/0", "B: ip route flush 0.0.0.0/0",
+      ], action: action, fate,
       tc: tc
     ).comparingWords
   }

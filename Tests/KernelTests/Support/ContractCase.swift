@@ -13,6 +13,8 @@ enum Fate: Sendable {
   case counts([String: Int])
   /// This counter grew.
   case grows(String)
+  /// This counter grew, and that one did not.
+  case growsWithout(String, String)
   /// Forwarded or punted: only what the hosts see counts.
   case either
 }

@@ -24,7 +24,7 @@ enum ContractComparison {
       if result.kernel != without.kernel {
         problems.append("the kernel counts \(result.kernel) and without fpd \(without.kernel)")
       }
-    case .fast, .counts, .grows, .either: break
+    case .fast, .counts, .grows, .growsWithout, .either: break
     }
     return problems
   }
@@ -42,6 +42,8 @@ enum ContractComparison {
     case .slow: right = forwarded == 0
     case .counts(let wanted): right = counters == wanted
     case .grows(let name): right = (counters[name] ?? 0) > 0
+    case .growsWithout(let name, let other):
+      right = (counters[name] ?? 0) > 0 && counters[other] == nil
     case .either: right = true
     }
     return right ? [] : ["of \(frames) frames: \(fate) was expected, fpd counts \(counters)"]
