@@ -68,7 +68,8 @@ enum {
 	REASON_RULE_EFFECT = 61,
 	REASON_RULES_TOO_MANY = 62,
 	REASON_RULES_MET = 63,
-	REASON_RULES_CHANGED = 64,
+	REASON_LOCAL_ROUTES = 64,
+	REASON_RULES_CHANGED = 65,
 };
 
 /* How many functions stand on netfilter's hooks. */
