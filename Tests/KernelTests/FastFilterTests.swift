@@ -59,7 +59,9 @@ extension Kernel {
 
       try change(fast, way.rule("REJECT"))
       (tally, counted) = try send(1000, fast)
-      #expect(tally.arrived == 0 && counted.punted == ["rule-effect": Int64(tally.sent)], "\(counted)")
+      // Its answers make the router and the sender talk of addresses, too.
+      #expect(tally.arrived == 0 && counted.forwarded == 0 && counted.dropped == 0, "\(counted)")
+      #expect(counted.punted["rule-effect"] == Int64(tally.sent), "\(counted)")
 
       #expect(try fast.fpd.stop() == 0)
     }
