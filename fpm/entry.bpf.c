@@ -78,4 +78,20 @@ SEC("tc") int fpd_entry_tc(void *context)
 	return TC_NEXT;
 }
 
+/*
+ * In a slot that is given up. Taking a program out of a slot has the kernel wait, some ten milliseconds, for
+ * those that still run it; putting another in does not.
+ */
+SEC("xdp") int fpd_idle_xdp(void *context)
+{
+	(void)context;
+	return XDP_PASS;
+}
+
+SEC("tc") int fpd_idle_tc(void *context)
+{
+	(void)context;
+	return TC_NEXT;
+}
+
 char fp_license[] SEC("license") = "GPL";

@@ -14,6 +14,8 @@ package final class Attachment {
   let grip: Grip
   private(set) var program: Program?
   private(set) var isAttached = true
+  /// What takes a program's place in the slot; without it the slot is emptied, which takes longer.
+  var idle: Program?
 
   /// What holds the entry program on the hook.
   enum Grip {
@@ -85,6 +87,11 @@ package final class Attachment {
   func empty() {
     program = nil
     var place = slotNumber
+    if isAttached, var descriptor = idle?.descriptor,
+      bpf_map_update_elem(slot.raw, &place, &descriptor, 0) == 0
+    {
+      return
+    }
     bpf_map_delete_elem(slot.raw, &place)
   }
 
@@ -101,8 +108,10 @@ package final class Attachment {
   /// Gives the hook up. Kernels take some tens of milliseconds for it.
   package func detach() {
     guard isAttached else { return }
-    isAttached = false
+    // Packets pass by from here on; the slot is freed when none comes any more.
     empty()
+    isAttached = false
+    defer { empty() }
     switch grip {
     case .link(let link):
       // Closing is not enough as long as it is pinned.

@@ -76,6 +76,7 @@ package final class Deployment {
   /// Counts the replaces of iptables-legacy, for programs that judge by its rules.
   package let replaces: ReplaceCounter?
   private let preferClsact: Bool
+  private var idle: [String: Program] = [:]
 
   /// Takes over what a predecessor left in `pins`; `makeCounter` is asked where it left no counter.
   package init(
@@ -90,7 +91,11 @@ package final class Deployment {
     self.preferClsact = preferClsact
     builder = Builder(objects, includes, watch, unwatch)
     builder.onResult = { [unowned self] source, result in take(source, result) }
+    for hook in [Hook.xdp, .tc] {
+      idle[hook.idleName] = try? Loader.load(entry.bytes, program: hook.idleName, maps: [:])
+    }
     for attachment in pins?.adopt() ?? [] {
+      attachment.idle = idle[attachment.hook.idleName]
       adopted[attachment.interface, default: []] += [attachment]
     }
     pins?.replaces = replaces
@@ -218,6 +223,7 @@ package final class Deployment {
         attachment = try Attachment(
           to: plan.interface, hook: plan.hook, entry: entry, preferClsact: preferClsact, pins: pins,
           shared: shared)
+        attachment.idle = idle[plan.hook.idleName]
         place.attachment = attachment
       }
       do throws(DatapathError) {

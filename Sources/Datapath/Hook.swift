@@ -17,5 +17,8 @@ package enum Hook: String, CaseIterable, Hashable, Sendable {
   /// The entry that serves many interfaces.
   var sharedEntryName: String? { isXDP ? "fpd_entry_xdps" : nil }
 
+  /// What does nothing.
+  var idleName: String { isXDP ? "fpd_idle_xdp" : "fpd_idle_tc" }
+
   var entryName: String { isXDP ? "fpd_entry_xdp" : "fpd_entry_tc" }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Lab
 
-/// A bridge beside the routed ports, and rules.
+/// A bridge beside the routed ports.
 extension Demo {
   private static let ports = 3...10
 
@@ -51,24 +51,5 @@ extension Demo {
       generator: LoadGenerator(in: from, device: "eth0", traffic),
       sink: LoadSink(in: to, device: "eth0"))
     try show(["stats", "p3"], typed: true)
-  }
-
-  /// Rules are read and shown; packets that may meet one stay with the kernel.
-  func addRules() throws {
-    try change(
-      "A rule: from here on the kernel forwards, and judges, what is routed",
-      ["iptables -A FORWARD -s 10.0.9.0/24 -j DROP"], look: "p1")
-    try show(
-      ["why", "--in", "p1", "--src", "10.0.1.2", "--dst", "10.100.7.1"], typed: true)
-    try change(
-      "The table goes, and the fast path is back", ["nft delete table ip filter"], look: "p1")
-    try expectAccelerated(["p1", "p2"])
-    try show(["status"], typed: true)
-    try change(
-      "A set of addresses, and a rule of iptables-legacy that uses it",
-      [
-        "ipset create blocked hash:ip", "ipset add blocked 10.0.1.66",
-        "iptables-legacy -A FORWARD -m set --match-set blocked src -j DROP",
-      ], look: "p1")
   }
 }

@@ -32,7 +32,7 @@ final class Demo {
     try demo.leaveToTheKernel()
     try demo.becomeBridge()
     try demo.killTheDaemon()
-    try demo.addRules()
+    try demo.becomeGateway()
     try demo.finish(began)
   }
 
