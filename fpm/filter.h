@@ -39,6 +39,16 @@ struct filter_key {
 	u64 source_mac; /* mac_word() */
 };
 
+enum {
+	TRANSPORT_ICMP = 1,
+	TRANSPORT_TCP = 6,
+	TRANSPORT_UDP = 17,
+	TRANSPORT_DCCP = 33,
+	TRANSPORT_ICMP_V6 = 58,
+	TRANSPORT_SCTP = 132,
+	TRANSPORT_UDP_LITE = 136,
+};
+
 enum { FILTER_MET = 16 };
 #define FILTER_NONE 0xffffffffU
 
@@ -89,7 +99,8 @@ enum {
 	step(FIELD_OUTPUT)
 #define FILTER_USES_TRANSPORT                                                                      \
 	(FILTER_FIELDS & (1 << FIELD_SOURCE_PORT | 1 << FIELD_DESTINATION_PORT |                   \
-			  1 << FIELD_TCP_FLAGS | 1 << FIELD_ICMP))
+			  1 << FIELD_TCP_FLAGS | 1 << FIELD_ICMP) ||                               \
+	 FILTER_CHECKS_FOR(CHECK_SET))
 
 /* From the place of the list that a packet has got to: what it meets if no condition holds any more. */
 struct filter_turn {
@@ -121,12 +132,15 @@ enum {
 	CHECK_MARK,
 	CHECK_SOURCE_MAC,
 	CHECK_SOURCE_TYPE, /* argument: types of routes, a bit each */
-	CHECK_SET,	   /* argument: index, dimensions from bit 16, their number from bit 24 */
+	/* argument: index, dimensions from bit 16, their number from bit 24; value: where sets are */
+	CHECK_SET,
 	CHECK_KIND = 0xff,
 	CHECK_NEGATED = 1 << 8,
 	CHECK_LAST = 1 << 9,
 	CHECKS = 8, /* of one rule */
 };
+
+#define FILTER_CHECKS_FOR(kind) (FILTER_CHECKS >> (kind)&1)
 
 struct filter_interface {
 	u64 name[2];
@@ -345,19 +359,17 @@ fp_inline outcome fp_filter_end(u32 end)
 #if FILTER_CHECKS
 enum { UNMET = -2 };
 
-/*
- * What the kernel has to be asked about: GO_ON if it holds, UNMET if not, or a reason. A program that
- * knows how defines FILTER_ASKS_KERNEL and this function before it includes this file.
- */
-#ifndef FILTER_ASKS_KERNEL
-fp_inline outcome fp_filter_late(const struct packet *packet, u32 kind, u32 argument)
+/* What the kernel has to be asked about. */
+#if FILTER_ASKS_KERNEL
+#include "live/late.h"
+#else
+fp_inline outcome fp_filter_late(const struct packet *packet, const struct filter_key *key,
+				 const struct filter_check *check)
 {
-	(void)packet, (void)kind, (void)argument;
+	(void)packet, (void)key, (void)check;
 	return REASON_RULE_UNKNOWN;
 }
 #endif
-
-#define FILTER_CHECKS_FOR(kind) (FILTER_CHECKS >> (kind)&1)
 
 fp_inline outcome judge_check(const struct filter_check *check, const struct filter_key *key,
 			      const struct packet *packet)
@@ -373,7 +385,7 @@ fp_inline outcome judge_check(const struct filter_check *check, const struct fil
 	else if (FILTER_CHECKS_FOR(CHECK_SOURCE_MAC) && kind == CHECK_SOURCE_MAC)
 		value = key->source_mac;
 	else
-		return fp_filter_late(packet, kind, check->argument);
+		return fp_filter_late(packet, key, check);
 	return (value & check->mask) == check->value ? GO_ON : UNMET;
 }
 
@@ -567,12 +579,6 @@ fp_inline void fp_filter_account(const struct filter *filter, u32 length)
 /* ---- the packet ---- */
 
 enum {
-	TRANSPORT_ICMP = 1,
-	TRANSPORT_TCP = 6,
-	TRANSPORT_UDP = 17,
-	TRANSPORT_DCCP = 33,
-	TRANSPORT_SCTP = 132,
-	TRANSPORT_UDP_LITE = 136,
 	HEADER_ICMP = 8,
 	HEADER_UDP = 8,
 	HEADER_SCTP = 12,
