@@ -363,16 +363,14 @@ enum { UNMET = -2 };
 #if FILTER_ASKS_KERNEL
 #include "live/late.h"
 #else
-fp_inline outcome fp_filter_late(const struct packet *packet, const struct filter_key *key,
-				 const struct filter_check *check)
+fp_inline outcome fp_filter_late(const struct filter_check *check)
 {
-	(void)packet, (void)key, (void)check;
+	(void)check;
 	return REASON_RULE_UNKNOWN;
 }
 #endif
 
-fp_inline outcome judge_check(const struct filter_check *check, const struct filter_key *key,
-			      const struct packet *packet)
+fp_inline outcome judge_check(const struct filter_check *check, const struct filter_key *key)
 {
 	u32 kind = check->kind & CHECK_KIND;
 	u64 value;
@@ -385,13 +383,12 @@ fp_inline outcome judge_check(const struct filter_check *check, const struct fil
 	else if (FILTER_CHECKS_FOR(CHECK_SOURCE_MAC) && kind == CHECK_SOURCE_MAC)
 		value = key->source_mac;
 	else
-		return fp_filter_late(packet, key, check);
+		return fp_filter_late(check);
 	return (value & check->mask) == check->value ? GO_ON : UNMET;
 }
 
 /* All that a rule asks for beside its fields. */
-fp_inline outcome judge_checks(image image, u32 place, const struct filter_key *key,
-			       const struct packet *packet)
+fp_inline outcome judge_checks(image image, u32 place, const struct filter_key *key)
 {
 	const u64 nothing = nothing_known(image);
 	repeat(CHECKS)
@@ -400,7 +397,7 @@ fp_inline outcome judge_checks(image image, u32 place, const struct filter_key *
 		place ^= nothing;
 		const struct filter_check *check = image + (place & FILTER_WORD);
 		u32 kind = check->kind;
-		outcome result = judge_check(check, key, packet);
+		outcome result = judge_check(check, key);
 		if (kind & CHECK_NEGATED && result < 0)
 			result = result == GO_ON ? UNMET : GO_ON;
 		if (result != GO_ON || kind & CHECK_LAST)
@@ -468,6 +465,11 @@ fp_inline outcome fp_filter_judge(const struct packet *packet, const struct filt
 	const u32 chunk = 0;
 #endif
 	u32 place = 0, count = 0;
+#if FILTER_ASKS_KERNEL && FILTER_CHECKS
+	fp_filter_remember(packet, key);
+#else
+	(void)packet;
+#endif
 
 	repeat(FILTER_STEPS)
 	{
@@ -508,9 +510,8 @@ fp_inline outcome fp_filter_judge(const struct packet *packet, const struct filt
 #if FILTER_CHECKS
 		if (what >> RULE_LATE_SHIFT) {
 			u32 check = (what >> RULE_LATE_SHIFT) - 1;
-			result = judge_checks(image,
-					      head->checks + check * sizeof(struct filter_check),
-					      key, packet);
+			result = judge_checks(
+				image, head->checks + check * sizeof(struct filter_check), key);
 			if (result == UNMET) {
 				word &= word - 1;
 				continue;
@@ -520,8 +521,6 @@ fp_inline outcome fp_filter_judge(const struct packet *packet, const struct filt
 				return result;
 			}
 		}
-#else
-		(void)packet;
 #endif
 		u32 counter = what >> RULE_COUNTER_SHIFT & RULE_PLACE;
 		if (counter != RULE_PLACE) {

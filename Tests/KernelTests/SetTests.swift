@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
+import Glibc
 import Lab
 import Rules
 import Testing
@@ -140,9 +141,11 @@ extension Kernel {
     @Test func whatOnlyTheKernelMayAskIsLeftToIt() throws {
       let bench = try SetBench()
       var packet = RulePacket()
-      (packet.source, packet.transport, packet.length, packet.ttl) = (0x0a00_0001, 17, 40, 64)
+      (packet.source, packet.destination) = (0x0a00_0001, 0x0b00_0001)
+      (packet.transport, packet.length, packet.ttl) = (17, 40, 64)
       try bench.ipset([
-        "create a hash:ip", "create counting hash:ip counters", "create macs hash:mac",
+        "create a hash:ip", "create counting hash:ip counters",
+        "create macs bitmap:ip,mac range 10.0.0.0/24",
         "create l list:set", "add a 10.0.0.1", "add counting 10.0.0.1",
       ])
       try bench.rule("-m set --match-set a src")
@@ -159,7 +162,7 @@ extension Kernel {
       packet.transport = 58
       #expect(try bench.judge(packet, by: bench.program()) == .unknown)
       // A list is the kernel's as far as it asks such a set.
-      try bench.rule("-m set --match-set l src")
+      try bench.rule("-m set --match-set l src,src")
       let list = try bench.program()
       #expect(try bench.judge(packet, by: list) == .unknown)
       try bench.ipset(["del l macs", "add l macs after a"])
@@ -228,7 +231,8 @@ extension Kernel {
       try bench.rule("-m set --match-set s src")
       let program = try bench.program()
       var packet = RulePacket()
-      (packet.transport, packet.length, packet.ttl) = (17, 40, 64)
+      (packet.destination, packet.transport) = (0x0b00_0001, 17)
+      (packet.length, packet.ttl) = (40, 64)
       let packets = [UInt32(0x0a00_0001), 0x0a00_0002].map { source in
         packet.source = source
         return packet
@@ -257,6 +261,59 @@ extension Kernel {
       }
       let met = try bench.compare(all, by: program, "afterwards")
       #expect(met > 0 && met < all.count)
+    }
+
+    /// Figures of this machine, where somebody wants them: FPD_MEASURE=1.
+    @Test(.enabled("measures when FPD_MEASURE is set") { getenv("FPD_MEASURE") != nil })
+    func whatALookUpCosts() throws {
+      let bench = try SetBench()
+      let places = 0..<10_000 as Range<Int>
+      func address(_ number: Int) -> String { "12.0.\(number >> 8 & 255).\(number & 255)" }
+      for (type, options, lengths) in [
+        ("hash:ip", "", [32]), ("hash:ip", "timeout 3600", [32]), ("hash:ip,port", "", [32]),
+        ("hash:net", "", [32]), ("hash:net", "", [28, 30, 31, 32]), ("hash:net,port", "", [32]),
+        ("bitmap:ip", "range 12.0.0.0/16", [32]), ("bitmap:port", "range 0-65535", [32]),
+        ("list:set", "", [32]),
+      ] {
+        let sides = type.contains(",") ? "src,dst" : "src"
+        try bench.ipset(
+          ["create s \(type == "list:set" ? "hash:ip" : type) \(options)"]
+            + places.map { number in
+              let network = "\(address(number * 4))/\(lengths[number % lengths.count])"
+              switch type {
+              case "hash:net": return "add s \(network)"
+              case "hash:net,port": return "add s \(network),udp:53"
+              case "hash:ip,port": return "add s \(address(number * 4)),udp:53"
+              case "bitmap:port": return "add s \(number * 4)"
+              default: return "add s \(address(number * 4))"
+              }
+            } + (type == "list:set" ? ["create l list:set", "add l s"] : []))
+        try bench.rule("-m set --match-set \(type == "list:set" ? "l" : "s") \(sides)")
+        let program = try bench.program()
+        for step in [4, 1] {
+          let packets = (0..<1024).map { number in
+            var packet = RulePacket()
+            packet.source = 0x0c00_0000 + UInt32(number * step * 8 + (step == 1 ? 1 : 0))
+            (packet.destination, packet.transport) = (0x0b00_0001, 17)
+            packet.sourcePort = UInt16(number * step * 4 + (step == 1 ? 1 : 0))
+            (packet.destinationPort, packet.length, packet.ttl) = (53, 40, 64)
+            return packet
+          }
+          let met = try bench.judge(packets, by: program).count { $0 == .met }
+          let cost = try program.cost(of: packets)
+          print(
+            "\(type) \(options) lengths \(lengths), \(met) of 1024 met:",
+            "\(cost.with - cost.without) ns (\(cost.with) - \(cost.without))")
+        }
+        try bench.rule("-s 12.0.0.1")
+        let plain = try bench.program()
+        var packet = RulePacket()
+        (packet.source, packet.length) = (0x0c01_0000, 40)
+        let cost = try plain.cost(of: [packet])
+        print("a rule on one address: \(cost.with - cost.without) ns")
+        try bench.router.restore(.legacy, "*filter\nCOMMIT\n")
+        try bench.router.run("ipset destroy")
+      }
     }
   }
 }

@@ -26,12 +26,54 @@ enum {
 	PREFIX_SIZE =
 		8, /* struct net_prefixes: how many there are, and in the next byte the length */
 	PREFIX_LENGTH = 4, /* in it */
-	HASH_TURNS = 16,   /* where they have to be bounded: buckets and elements looked at */
+	HASH_TURNS = 1024, /* where they have to be bounded: buckets and elements looked at */
 	LIST_TURNS = 8,
 };
 
-/* The compiler does not pass what a function has no use for; the verifier wants all of it. */
-#define take_argument(argument) asm volatile("" : : "r"(argument))
+/*
+ * A look-up. What it has to remember is kept beside the stack, of which a program that judges has none
+ * to spare; so the verifier does not know any of it either, and every turn of a loop looks the same to it.
+ */
+struct set_search {
+	u64 sets;    /* where the namespace keeps all of its sets, struct ip_set_net */
+	u64 network; /* the namespace, struct net */
+	u32 asked;   /* the argument of a CHECK_SET */
+	u32 source;  /* in host order */
+	u32 destination;
+	u16 source_port;
+	u16 destination_port;
+	u16 icmp;
+	u8 transport;
+	u8 later_fragment;
+	u32 excess;   /* of the length of a prefix over what is stored of it in an element */
+	u64 list;     /* the list:set whose members are asked one after the other */
+	u64 member;   /* of it: where the next one stands */
+	u64 end;      /* of it */
+	u64 set;      /* struct ip_set */
+	u64 table;    /* struct htable */
+	u64 prefixes; /* which lengths there are; 0: it is no set of networks */
+	u64 element;  /* as it would be stored */
+	u64 compared; /* the bits of it that count */
+	u64 nomatch;  /* those that say that it is an exception */
+	u64 wanted;   /* the element, under one of the lengths */
+	u64 bucket;
+	u64 size; /* of an element with all that belongs to it */
+	u32 seed;
+	u32 place; /* in a bucket */
+	u32 places;
+	u32 turn;
+	s32 result;
+	u32 spare;
+};
+
+struct {
+	map_number(type, 6); /* BPF_MAP_TYPE_PERCPU_ARRAY */
+	map_number(max_entries, 1);
+	map_type(key, u32);
+	map_type(value, struct set_search);
+} fpd_set_search SEC(".maps");
+
+typedef volatile struct set_search *search;
 
 /* ---- what this kernel tells of its types ---- */
 
@@ -122,27 +164,28 @@ enum {
 /* ---- elements ---- */
 
 /* SET_ELEM_EXPIRED() */
-fp_inline int is_expired(window set, u64 element)
+fp_inline int is_expired(u64 set, u64 element)
 {
-	if (!(seen(set, ip_set, extensions) & SET_EXPIRES))
+	window about = look(set);
+	if (!(seen(about, ip_set, extensions) & SET_EXPIRES))
 		return 0;
-	u64 offset = word_at(set, OFFSET(ip_set, offset) + 8 * PLACE_OF_TIMEOUT);
-	u64 until = live_word(element + offset);
+	u64 until =
+		live_word(element + word_at(about, OFFSET(ip_set, offset) + 8 * PLACE_OF_TIMEOUT));
 	return until && (s64)(until - bpf_jiffies64()) < 0;
 }
 
 /* ---- bitmaps: mtype_test() of ip_set_bitmap_gen.h ---- */
 
-fp_inline outcome in_bitmap(window set, u64 members, u64 extensions, u32 id)
+fp_inline outcome in_bitmap(search search, u64 members, u64 extensions, u32 id)
 {
 	if (!(live_word(members + id / 64 * 8) >> id % 64 & 1))
 		return UNMET;
 	then_read();
-	return is_expired(set, extensions + id * seen(set, ip_set, dsize)) ? UNMET : GO_ON;
+	return is_expired(search->set, extensions + id * search->size) ? UNMET : GO_ON;
 }
 
 #if KNOWS_BITMAP_IP
-fp_inline outcome in_bitmap_ip(window set, u64 data, u32 address)
+fp_inline outcome in_bitmap_ip(search search, u64 data, u32 address)
 {
 	window map = look(data);
 	u32 first = seen(map, bitmap_ip, first_ip), hosts = seen(map, bitmap_ip, hosts);
@@ -154,19 +197,19 @@ fp_inline outcome in_bitmap_ip(window set, u64 data, u32 address)
 	u32 id = (address & (u32)(~0ULL << (PREFIXES - length))) - first;
 	if (hosts > 1)
 		id /= hosts;
-	return in_bitmap(set, (u64)seen(map, bitmap_ip, members),
+	return in_bitmap(search, (u64)seen(map, bitmap_ip, members),
 			 data + OFFSET(bitmap_ip, extensions), id & 0xffff);
 }
 #endif
 
 #if KNOWS_BITMAP_PORT
-fp_inline outcome in_bitmap_port(window set, u64 data, u32 port)
+fp_inline outcome in_bitmap_port(search search, u64 data, u32 port)
 {
 	window map = look(data);
 	u32 first = seen(map, bitmap_port, first_port);
 	if (port < first || port > seen(map, bitmap_port, last_port))
 		return UNMET;
-	return in_bitmap(set, (u64)seen(map, bitmap_port, members),
+	return in_bitmap(search, (u64)seen(map, bitmap_port, members),
 			 data + OFFSET(bitmap_port, extensions), (port - first) & 0xffff);
 }
 #endif
@@ -174,128 +217,138 @@ fp_inline outcome in_bitmap_port(window set, u64 data, u32 port)
 /* ---- hashes: mtype_test() and mtype_test_cidrs() of ip_set_hash_gen.h ---- */
 
 #if KNOWS_HASHES
-/* What is looked for. */
-struct hash_search {
-	u64 table;    /* struct htable */
-	u64 prefixes; /* which lengths there are; 0: it is no set of networks */
-	u64 element;  /* as it would be stored */
-	u64 compared; /* the bits of it that count */
-	u64 nomatch;  /* those that say that it is an exception */
-	u32 seed;
-	u32 excess; /* of the length of a prefix over what is stored of it in an element */
-};
-
 fp_inline u64 element_word(u64 element)
 {
 	return live_word(element & ~7ULL) >> (element & 4) * 8;
 }
 
-fp_inline u32 hash_of(const struct hash_search *search, u64 element)
+/* What to look for under the next length of prefix: GO_ON, or UNMET when there is none any more. */
+fp_inline outcome next_prefix(search search)
 {
-	if (search->compared >> 32)
-		return hash_words((u32)element, (u32)(element >> 32), search->seed);
-	return hash_word((u32)element, search->seed);
+	u32 turn = search->turn;
+	search->turn = turn + 1;
+	search->wanted = search->element;
+	if (!search->prefixes)
+		return turn ? UNMET : GO_ON;
+	if (turn >= PREFIXES)
+		return UNMET;
+	u32 length = live_u8(search->prefixes + turn * PREFIX_SIZE, PREFIX_LENGTH);
+	if (!length)
+		return UNMET;
+	/* one more than the length is stored there */
+	length = (length - 1) & 63;
+	if (length > PREFIXES)
+		return REASON_RULE_UNKNOWN;
+	u32 mask = __builtin_bswap32((u32)(~0ULL << (PREFIXES - length)));
+	search->wanted = (search->element & (0xffffffff00000000ULL | mask)) |
+			 (u64)(length - search->excess) << 56;
+	return GO_ON;
 }
 
-/* `nothing` is zero, which the verifier does not know: so every turn looks the same to it. */
-fp_inline outcome in_hash(window set, const struct hash_search *search, u32 nothing)
+/* The bucket that it would be in. */
+fp_inline void find_bucket(search search)
 {
+	u32 low = (u32)search->wanted, hash;
+	if (search->compared >> 32)
+		hash = hash_words(low, (u32)(search->wanted >> 32), search->seed);
+	else
+		hash = hash_word(low, search->seed);
 	window table = look(search->table);
-	u32 mask = (1U << (seen(table, htable, htable_bits) & 31)) - 1;
-	u64 size = seen(set, ip_set, dsize);
-	u64 wanted = search->element, bucket = nothing;
-	u32 place = 0, places = 0, turn = 0;
+	hash &= (1U << (seen(table, htable, htable_bits) & 31)) - 1;
+	u64 bucket = live_word(search->table + OFFSET(htable, bucket) + 8ULL * hash);
+	search->bucket = bucket;
+	search->place = 0;
+	search->places = bucket ? live(bucket, hbucket, pos) : 0;
+}
 
+enum { TO_BE_CONTINUED = -4 };
+
+/* Goes on by one element or one bucket. */
+fp_inline outcome search_on(search search)
+{
+	u32 place = search->place;
+	if (place >= search->places) {
+		outcome result = next_prefix(search);
+		if (result != GO_ON)
+			return result;
+		find_bucket(search);
+		return TO_BE_CONTINUED;
+	}
+	search->place = place + 1;
+	then_read();
+	u64 bucket = search->bucket;
+	if (!(live_word(bucket + OFFSET(hbucket, used)) >> (place & 63) & 1))
+		return TO_BE_CONTINUED;
+	then_read();
+	u64 element = bucket + OFFSET(hbucket, value) + place * search->size;
+	if ((element_word(element) & search->compared) != search->wanted)
+		return TO_BE_CONTINUED;
+	then_read();
+	if (is_expired(search->set, element))
+		return TO_BE_CONTINUED;
+	/* one that was renewed may have become an exception, which is written first */
+	then_read();
+	u64 word = element_word(element);
+	if ((word & search->compared) != search->wanted)
+		return TO_BE_CONTINUED;
+	return word & search->nomatch ? UNMET : GO_ON;
+}
+
+#if !FP_MAY_GOTO
+static long search_turn(u32 turn, void *nothing)
+{
+	(void)turn, (void)nothing;
+	u32 first = 0;
+	struct set_search *search = bpf_map_lookup_elem(&fpd_set_search, &first);
+	if (!search)
+		return 1;
+	search->result = search_on(search);
+	return search->result != TO_BE_CONTINUED;
+}
+#endif
+
+fp_inline outcome in_hash(search search)
+{
 	/* elements of eight bytes are read as words */
-	if (!search->table || size & 3 || (search->compared >> 32 && size & 7))
+	if (!search->table || search->size & 3 || (search->compared >> 32 && search->size & 7))
 		return REASON_RULE_UNKNOWN;
+	search->turn = search->place = search->places = 0;
+#if FP_MAY_GOTO
 	repeat(HASH_TURNS)
 	{
 		or_give_up(many);
-		place ^= nothing;
-		places ^= nothing;
-		turn ^= nothing;
-		if (place >= places) {
-			if (turn >= (search->prefixes ? PREFIXES : 1))
-				return UNMET;
-			if (search->prefixes) {
-				u64 prefix = search->prefixes + turn * PREFIX_SIZE;
-				u32 length = live_u8(prefix, PREFIX_LENGTH);
-				if (!length)
-					return UNMET;
-				/* one more than the length is stored there */
-				length = (length - 1) & 63;
-				u64 above = ~0ULL << (PREFIXES - length);
-				if (length > PREFIXES)
-					return REASON_RULE_UNKNOWN;
-				wanted = search->element &
-					 (0xffffffff00000000ULL | __builtin_bswap32((u32)above));
-				wanted |= (u64)(length - search->excess) << 56;
-			}
-			turn++;
-			u64 first = search->table + OFFSET(htable, bucket);
-			bucket = live_word(first + 8ULL * (hash_of(search, wanted) & mask));
-			place = places = 0;
-			if (bucket)
-				places = live(bucket, hbucket, pos);
-			continue;
-		}
-		then_read();
-		u32 at = place++;
-		if (!(live_word(bucket + OFFSET(hbucket, used)) >> (at & 63) & 1))
-			continue;
-		then_read();
-		u64 element = bucket + OFFSET(hbucket, value) + at * size;
-		if ((element_word(element) & search->compared) != wanted)
-			continue;
-		then_read();
-		if (is_expired(set, element))
-			continue;
-		/* one that was renewed may have become an exception, which is written first */
-		then_read();
-		u64 word = element_word(element);
-		if ((word & search->compared) != wanted)
-			continue;
-		return word & search->nomatch ? UNMET : GO_ON;
+		outcome result = search_on(search);
+		if (result != TO_BE_CONTINUED)
+			return result;
 	}
 many:
 	return REASON_RULE_UNKNOWN;
+#else
+	search->result = TO_BE_CONTINUED;
+	bpf_loop(HASH_TURNS, search_turn, 0, 0);
+	outcome result = search->result;
+	return result == TO_BE_CONTINUED ? REASON_RULE_UNKNOWN : result;
+#endif
 }
 #endif
 
 /* ---- packets, as sets see them ---- */
 
-/* The first four words of fp_set_has(), taken apart. */
-struct set_question {
-	u32 address; /* in the first dimension, host order */
-	u32 port;    /* in the one that ports have in a set of this type */
-	u8 transport;
-};
-
-/* ip_set_get_ip4_port(): UNMET where it finds none. */
-fp_inline outcome port_of(u64 transport, u32 is_source, struct set_question *question)
+/* ip_set_get_ip4_port(): in network order, or UNMET where it finds none. */
+fp_inline outcome port_of(search search, u32 is_source, u32 *port)
 {
-	u32 number = transport >> 48 & 0xff;
-	question->transport = number;
-	question->port = 0;
+	u32 number = search->transport;
+	*port = 0;
 	if (number == TRANSPORT_ICMP_V6)
 		return REASON_RULE_UNKNOWN; /* it reads a type and code */
 	if (number == TRANSPORT_TCP || number == TRANSPORT_UDP || number == TRANSPORT_UDP_LITE ||
 	    number == TRANSPORT_SCTP)
-		question->port = is_source ? transport & 0xffff : transport >> 16 & 0xffff;
+		*port = is_source ? search->source_port : search->destination_port;
 	else if (number == TRANSPORT_ICMP)
-		question->port = transport >> 32 & 0xffff;
+		*port = search->icmp;
 	else
 		return number ? GO_ON : UNMET;
-	return transport >> 56 ? UNMET : GO_ON; /* later fragments have none */
-}
-
-/* How elements are stored: the port and the transport protocol follow the address. */
-#define PORT_AND_PROTOCOL 0x00ffffff00000000ULL
-fp_inline u64 element_of(const struct set_question *question)
-{
-	return __builtin_bswap32(question->address) |
-	       (u64)network_order((u16)question->port) << 32 | (u64)question->transport << 48;
+	return search->later_fragment ? UNMET : GO_ON;
 }
 
 /* ---- sets ---- */
@@ -339,10 +392,10 @@ fp_inline enum set_kind kind_of(window type)
 }
 
 #if KNOWS_HASHES
-#define take_hash(search, type, data)                                                              \
+#define take_hash(type, data)                                                                      \
 	do {                                                                                       \
-		(search)->table = (u64)live(data, type, table);                                    \
-		(search)->seed = live(data, type, initval);                                        \
+		search->table = (u64)live(data, type, table);                                      \
+		search->seed = live(data, type, initval);                                          \
 	} while (0)
 
 /* Addresses are kept under a mask of the set's, if this kernel has one. */
@@ -364,74 +417,76 @@ fp_inline u32 mask_of_length(u32 length)
 	return __builtin_bswap32((u32)(~0ULL << ((PREFIXES - length) & 63)));
 }
 
-/*
- * What the kernel's hash_...4_kadt() look for in a set of their type. A global function, as fp_set_has().
- * `element` is as it would be stored; a port and a protocol do not matter where a type has none.
- */
-__attribute__((noinline)) s32 fp_hash_has(u64 address, u64 kind_and_nothing, u64 element)
+/* What the kernel's hash_...4_kadt() look for in a set of their type: GO_ON, or UNMET if for nothing. */
+fp_inline outcome take_search(search search, fp_unused enum set_kind kind, fp_unused u64 data,
+			      u32 address, u32 port)
 {
-	take_argument(element);
-	window set = look(address);
-	fp_unused u32 kind = (u32)kind_and_nothing;
-	fp_unused u64 data = (u64)seen(set, ip_set, data);
-	struct hash_search search = { .element = (u32)element, .compared = 0xffffffff };
+	/* how elements are stored: the port and the transport protocol follow the address */
+	fp_unused u64 behind = (u64)network_order((u16)port) << 32 | (u64)search->transport << 48;
+	u64 element = __builtin_bswap32(address);
+	search->prefixes = search->nomatch = search->table = 0;
+	search->excess = 0;
+	search->compared = 0xffffffff;
 #if KNOWS_HASH_IP
 	if (kind == HASH_IP) {
-		take_hash(&search, hash_ip4, data);
-		search.element &= HASH_IP_MASK(data);
-		if (!search.element)
+		take_hash(hash_ip4, data);
+		element &= HASH_IP_MASK(data);
+		if (!element)
 			return UNMET;
 	}
 #endif
 #if KNOWS_HASH_IP_PORT
 	if (kind == HASH_IP_PORT) {
-		take_hash(&search, hash_ipport4, data);
-		search.element &= HASH_IP_PORT_MASK(data);
-		if (!search.element)
+		take_hash(hash_ipport4, data);
+		element &= HASH_IP_PORT_MASK(data);
+		if (!element)
 			return UNMET;
-		search.element |= element & PORT_AND_PROTOCOL;
-		search.compared = 0x00ffffffffffffffULL;
+		element |= behind;
+		search->compared = 0x00ffffffffffffffULL;
 	}
 #endif
 #if KNOWS_HASH_NET
 	if (kind == HASH_NET) {
-		take_hash(&search, hash_net4, data);
-		search.prefixes = data + OFFSET(hash_net4, nets);
-		search.compared = 0xff000000ffffffffULL;
-		search.nomatch = 0x00ff000000000000ULL;
+		take_hash(hash_net4, data);
+		search->prefixes = data + OFFSET(hash_net4, nets);
+		search->compared = 0xff000000ffffffffULL;
+		search->nomatch = 0x00ff000000000000ULL;
 	}
 #endif
 #if KNOWS_HASH_NET_PORT
 	if (kind == HASH_NET_PORT) {
-		take_hash(&search, hash_netport4, data);
-		search.prefixes = data + OFFSET(hash_netport4, nets);
-		search.element |= element & PORT_AND_PROTOCOL;
-		search.compared = 0x7fffffffffffffffULL;
-		search.nomatch = 1ULL << 63;
-		search.excess = 1;
+		take_hash(hash_netport4, data);
+		element |= behind;
+		search->prefixes = data + OFFSET(hash_netport4, nets);
+		search->compared = 0x7fffffffffffffffULL;
+		search->nomatch = 1ULL << 63;
+		search->excess = 1;
 	}
 #endif
-	return in_hash(set, &search, kind_and_nothing >> 32);
+	search->element = element;
+	return GO_ON;
 }
 #endif
 
 enum { IS_LIST = -3 };
 
 /* ip_set_test() of one set; IS_LIST: it consists of others. */
-fp_inline outcome ask_set(u64 address, u64 asked, u64 addresses, u64 transport)
+fp_inline outcome ask_set(search search)
 {
-	window set = look(address);
+	window set = look(search->set);
 	window type = look((u64)seen(set, ip_set, type));
-	u32 dimensions = asked >> 24 & 0xff, first = asked >> 16 & 1, second = asked >> 17 & 1;
+	u32 asked = search->asked, first = asked >> 16 & 1;
 	u8 family = seen(set, ip_set, family);
-	if (dimensions < seen(type, ip_set_type, dimension) || (family && family != FAMILY_IPV4))
+	if (asked >> 24 < seen(type, ip_set_type, dimension) || (family && family != FAMILY_IPV4))
 		return UNMET;
 	u8 extensions = seen(set, ip_set, extensions);
 	if (extensions & ~(SET_EXPIRES | SET_COMMENTS | SET_PACKET_INFO | SET_DESTROYS))
 		return REASON_RULE_UNKNOWN;
 	u64 offset = word_at(set, OFFSET(ip_set, offset) + 8 * PLACE_OF_TIMEOUT);
-	if (extensions & SET_EXPIRES && offset + 8 > (u64)seen(set, ip_set, dsize))
+	u64 size = (u64)seen(set, ip_set, dsize);
+	if (extensions & SET_EXPIRES && offset + 8 > size)
 		return REASON_RULE_UNKNOWN;
+	search->size = size;
 	u64 data = (u64)seen(set, ip_set, data);
 	enum set_kind kind = kind_of(type);
 	if (!data || kind == SET_OF_ANOTHER_KIND)
@@ -439,91 +494,112 @@ fp_inline outcome ask_set(u64 address, u64 asked, u64 addresses, u64 transport)
 	if (kind == LIST_OF_SETS)
 		return IS_LIST;
 
-	struct set_question question = { .port = 0,
-					 .address = first ? addresses : addresses >> 32 };
+	u32 port = 0;
 	if (kind == HASH_IP_PORT || kind == HASH_NET_PORT || kind == BITMAP_PORT) {
-		u32 is_source = kind == BITMAP_PORT ? first : second;
-		outcome result = port_of(transport, is_source, &question);
+		u32 is_source = kind == BITMAP_PORT ? first : asked >> 17 & 1;
+		outcome result = port_of(search, is_source, &port);
 		if (result != GO_ON)
 			return result;
 	}
-#if KNOWS_BITMAP_IP
-	if (kind == BITMAP_IP)
-		return in_bitmap_ip(set, data, question.address);
-#endif
 #if KNOWS_BITMAP_PORT
 	if (kind == BITMAP_PORT) {
-		if (question.transport != TRANSPORT_TCP && question.transport != TRANSPORT_UDP)
+		if (search->transport != TRANSPORT_TCP && search->transport != TRANSPORT_UDP)
 			return UNMET;
-		return in_bitmap_port(set, data, question.port);
+		return in_bitmap_port(search, data, port);
 	}
 #endif
+	fp_unused u32 address = first ? search->source : search->destination;
+#if KNOWS_BITMAP_IP
+	if (kind == BITMAP_IP)
+		return in_bitmap_ip(search, data, address);
+#endif
 #if KNOWS_HASHES
-	return fp_hash_has(address, kind | (asked & ~0xffffffffULL), element_of(&question));
+	outcome result = take_search(search, kind, data, address, port);
+	if (result != GO_ON)
+		return result;
+	return in_hash(search);
 #else
+	return REASON_RULE_UNKNOWN;
+#endif
+}
+
+/* Goes on to the next member of a list: GO_ON, UNMET if there is none. */
+fp_inline outcome next_member(search search, u32 *index)
+{
+#if KNOWS_LISTS
+	u64 member = live_word(search->member);
+	search->member = member;
+	if (!member)
+		return REASON_RULE_UNKNOWN;
+	if (member == search->end)
+		return UNMET;
+	*index = live(member - OFFSET(set_elem, list), set_elem, id);
+	return GO_ON;
+#else
+	(void)search, (void)index;
+	return REASON_RULE_UNKNOWN;
+#endif
+}
+
+/* Begins with the first member of a list: list_set_ktest() */
+fp_inline outcome take_list(search search)
+{
+#if KNOWS_LISTS
+	if (search->list)
+		return REASON_RULE_UNKNOWN; /* the kernel has none in another */
+	search->list = search->set;
+	u64 members = (u64)live(search->set, ip_set, data) + OFFSET(list_set, members);
+	search->member = search->end = members;
+	return GO_ON;
+#else
+	(void)search;
 	return REASON_RULE_UNKNOWN;
 #endif
 }
 #endif
 
 /*
- * ip_set_test(): GO_ON if a packet is in a set, UNMET if not, or a reason. `sets` is where the namespace
- * keeps all of its sets (struct ip_set_net), `asked` the argument of a CHECK_SET; then both addresses in
- * host order, source first; ports, type and code, protocol, and whether it is a later fragment. A global
- * function, so that the verifier goes through it once and not wherever it has come from.
+ * ip_set_test(): GO_ON if a packet is in a set, UNMET if not, or a reason. A global function, so that the
+ * verifier goes through it once and not wherever it has come from.
  */
-__attribute__((noinline)) s32 fp_set_has(u64 sets, u64 asked, u64 addresses, u64 transport)
+__attribute__((noinline)) s32 fp_set_has(struct set_search *asked)
 {
-	take_argument(sets);
-	take_argument(asked);
-	take_argument(addresses);
-	take_argument(transport);
-#if KNOWS_SETS
-	if (!sets)
+	if (!asked)
 		return REASON_RULE_UNKNOWN;
-	u64 all = (u64)live(sets, ip_set_net, ip_set_list);
-	u64 nothing = asked >> 32; /* see in_hash() */
-	u64 list = nothing, member = nothing, end = nothing;
-	u32 index = asked & 0xffff;
+#if KNOWS_SETS
+	search search = asked;
+	u32 index = search->asked & 0xffff;
+	search->list = 0;
 
 	repeat(LIST_TURNS)
 	{
 		or_give_up(many);
+		u64 all = (u64)live(search->sets, ip_set_net, ip_set_list);
 		u64 address = live_word(all + 8ULL * index);
-		if (!all || !address)
+		if (!search->sets || !all || !address)
 			return REASON_RULE_UNKNOWN;
-		outcome result = ask_set(address, asked, addresses, transport);
-#if KNOWS_LISTS
+		search->set = address;
+		outcome result = ask_set(search);
 		if (result == IS_LIST) {
-			if (list)
-				return REASON_RULE_UNKNOWN; /* the kernel has none in another */
-			list = address;
-			member = end = (u64)live(address, ip_set, data) + OFFSET(list_set, members);
-		} else if (result != GO_ON && result != UNMET) {
+			result = take_list(search);
+			if (result != GO_ON)
+				return result;
+		} else if ((result != GO_ON && result != UNMET) || !search->list) {
 			return result;
-		} else if (!list) {
-			return result;
-		} else if (result == GO_ON &&
-			   !is_expired(look(list), member - OFFSET(set_elem, list))) {
-			/* list_set_ktest() */
-			return GO_ON;
-		}
-		member = live_word(member);
-		if (!member)
-			return REASON_RULE_UNKNOWN;
-		if (member == end)
-			return UNMET;
-		index = live(member - OFFSET(set_elem, list), set_elem, id);
-#else
-		(void)list, (void)member, (void)end, (void)index;
-		return result;
+		} else if (result == GO_ON) {
+#if KNOWS_LISTS
+			u64 element = search->member - OFFSET(set_elem, list);
+			if (!is_expired(search->list, element))
+				return GO_ON;
 #endif
+		}
+		result = next_member(search, &index);
+		if (result != GO_ON)
+			return result;
 	}
 many:
-	return REASON_RULE_UNKNOWN;
-#else
-	return REASON_RULE_UNKNOWN;
 #endif
+	return REASON_RULE_UNKNOWN;
 }
 
 #endif

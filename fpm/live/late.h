@@ -23,16 +23,19 @@ fp_inline outcome type_is_one_of(u32 type, u32 types)
 /*
  * inet_addr_type(): the local table alone is asked, but as long as there were no policy rules it is one
  * trie with the main one, and what either has is the answer. Types that are an error there (blackhole and
- * the like) make a unicast address.
+ * the like) make a unicast address. A global function, as fp_set_has().
  */
-fp_inline outcome fp_source_is(const struct packet *packet, u32 source, u32 types)
+__attribute__((noinline)) s32 fp_source_is(struct set_search *asked, u32 types)
 {
+	if (!asked)
+		return REASON_RULE_UNKNOWN;
+	u32 source = asked->source;
 	if (source >> 24 == 0 || source == 0xffffffff)
 		return type_is_one_of(TYPE_BROADCAST, types);
 	if (source >> 28 == 0xe)
 		return type_is_one_of(TYPE_MULTICAST, types);
-	struct network network = network_at(packet->network);
-	if (!packet->network || of_network(network, fib_has_custom_rules))
+	struct network network = network_at(asked->network);
+	if (!asked->network || of_network(network, fib_has_custom_rules))
 		return REASON_RULE_UNKNOWN;
 	struct route route = { 0 };
 	/* where no route is found it may as well be that the search was given up */
@@ -46,18 +49,42 @@ fp_inline outcome fp_source_is(const struct packet *packet, u32 source, u32 type
 	return type_is_one_of(route.type, types);
 }
 
+fp_inline struct set_search *late_search(void)
+{
+	u32 first = 0;
+	return bpf_map_lookup_elem(&fpd_set_search, &first);
+}
+
+/* What may be asked later on of a packet: not to be remembered on the stack. */
+fp_inline void fp_filter_remember(const struct packet *packet, const struct filter_key *key)
+{
+	struct set_search *search = late_search();
+	if (!search)
+		return;
+	search->network = packet->network;
+	search->source = key->source;
+	search->destination = key->destination;
+	search->source_port = key->source_port;
+	search->destination_port = key->destination_port;
+	search->icmp = key->icmp;
+	search->transport = key->transport;
+	search->later_fragment = key->later_fragment;
+}
+
 /* GO_ON if a condition holds, UNMET if not, or a reason. */
-fp_inline outcome fp_filter_late(const struct packet *packet, const struct filter_key *key,
-				 const struct filter_check *check)
+fp_inline outcome fp_filter_late(const struct filter_check *check)
 {
 	u32 kind = check->kind & CHECK_KIND;
+	struct set_search *search = late_search();
+	if (!search)
+		return REASON_RULE_UNKNOWN;
 	if (FILTER_CHECKS_FOR(CHECK_SOURCE_TYPE) && kind == CHECK_SOURCE_TYPE)
-		return fp_source_is(packet, key->source, check->argument);
-	if (FILTER_CHECKS_FOR(CHECK_SET) && kind == CHECK_SET)
-		return fp_set_has(
-			check->value, check->argument, key->source | (u64)key->destination << 32,
-			key->source_port | (u64)key->destination_port << 16 | (u64)key->icmp << 32 |
-				(u64)key->transport << 48 | (u64)(key->later_fragment & 1) << 56);
+		return fp_source_is(search, check->argument);
+	if (FILTER_CHECKS_FOR(CHECK_SET) && kind == CHECK_SET) {
+		search->sets = check->value;
+		search->asked = check->argument;
+		return fp_set_has(search);
+	}
 	return REASON_RULE_UNKNOWN;
 }
 
