@@ -65,9 +65,8 @@ package struct ClassifierShape: Equatable, Hashable, Sendable {
     #define FILTER_SIZE \(size)
     #define FILTER_COUNTERS \(counters)
     #define FILTER_CHECKS \(checks)
-    #define FILTER_ASKS_KERNEL \(asksKernel ? 1 : 0)
 
-    """
+    """ + (asksKernel ? "#define FILTER_ASKS_KERNEL 1\n" : "")
   }
 }
 

@@ -570,13 +570,15 @@ __attribute__((noinline)) s32 fp_set_has(struct set_search *asked)
 	search search = asked;
 	u32 index = search->asked & 0xffff;
 	search->list = 0;
+	if (!search->sets)
+		return REASON_RULE_UNKNOWN;
 
 	repeat(LIST_TURNS)
 	{
 		or_give_up(many);
 		u64 all = (u64)live(search->sets, ip_set_net, ip_set_list);
 		u64 address = live_word(all + 8ULL * index);
-		if (!search->sets || !all || !address)
+		if (!all || !address)
 			return REASON_RULE_UNKNOWN;
 		search->set = address;
 		outcome result = ask_set(search);
