@@ -43,6 +43,13 @@ struct {
 	map_type(value, struct bench_state);
 } fpd_state SEC(".maps");
 
+/* The namespace that the program is run in. */
+fp_inline u64 network_of(struct xdp_md *context)
+{
+	u64 device = (u64)live(live(behind(context), xdp_buff, rxq), xdp_rxq_info, dev);
+	return (u64)live(device, net_device, nd_net);
+}
+
 SEC("xdp") int fpd_judge(struct xdp_md *context)
 {
 	struct filter_case *asked = (void *)(long)context->data;
@@ -50,6 +57,7 @@ SEC("xdp") int fpd_judge(struct xdp_md *context)
 	struct filter filter;
 	packet.end = (void *)(long)context->data_end;
 	packet.ipv4 = (void *)(asked + 1);
+	packet.network = network_of(context);
 	if ((void *)(packet.ipv4 + 1) > packet.end)
 		return XDP_PASS;
 	struct filter_key key = asked->key;
@@ -86,6 +94,7 @@ SEC("xdp") int fpd_cost(struct xdp_md *context)
 	if (!key)
 		return XDP_PASS;
 	packet.context = context;
+	packet.network = network_of(context);
 	outcome result = fp_filter_judge(&packet, key, &filter);
 	if (result == GO_ON || result == DROP)
 		fp_filter_account(&filter, key->length);
@@ -97,10 +106,9 @@ SEC("xdp") int fpd_floor(struct xdp_md *context)
 {
 	struct bench_state *state;
 	const struct filter_key *key = next_packet(&state);
-	(void)context;
 	if (!key)
 		return XDP_PASS;
-	state->sum += key->source ^ key->source_mac;
+	state->sum += key->source ^ key->source_mac ^ network_of(context);
 	return XDP_PASS;
 }
 

@@ -39,6 +39,16 @@ struct filter_key {
 	u64 source_mac; /* mac_word() */
 };
 
+enum {
+	TRANSPORT_ICMP = 1,
+	TRANSPORT_TCP = 6,
+	TRANSPORT_UDP = 17,
+	TRANSPORT_DCCP = 33,
+	TRANSPORT_ICMP_V6 = 58,
+	TRANSPORT_SCTP = 132,
+	TRANSPORT_UDP_LITE = 136,
+};
+
 enum { FILTER_MET = 16 };
 #define FILTER_NONE 0xffffffffU
 
@@ -89,7 +99,8 @@ enum {
 	step(FIELD_OUTPUT)
 #define FILTER_USES_TRANSPORT                                                                      \
 	(FILTER_FIELDS & (1 << FIELD_SOURCE_PORT | 1 << FIELD_DESTINATION_PORT |                   \
-			  1 << FIELD_TCP_FLAGS | 1 << FIELD_ICMP))
+			  1 << FIELD_TCP_FLAGS | 1 << FIELD_ICMP) ||                               \
+	 FILTER_CHECKS_FOR(CHECK_SET))
 
 /* From the place of the list that a packet has got to: what it meets if no condition holds any more. */
 struct filter_turn {
@@ -121,12 +132,15 @@ enum {
 	CHECK_MARK,
 	CHECK_SOURCE_MAC,
 	CHECK_SOURCE_TYPE, /* argument: types of routes, a bit each */
-	CHECK_SET,	   /* argument: index, dimensions from bit 16, their number from bit 24 */
+	/* argument: index, dimensions from bit 16, their number from bit 24; value: where sets are */
+	CHECK_SET,
 	CHECK_KIND = 0xff,
 	CHECK_NEGATED = 1 << 8,
 	CHECK_LAST = 1 << 9,
 	CHECKS = 8, /* of one rule */
 };
+
+#define FILTER_CHECKS_FOR(kind) (FILTER_CHECKS >> (kind)&1)
 
 struct filter_interface {
 	u64 name[2];
@@ -345,22 +359,18 @@ fp_inline outcome fp_filter_end(u32 end)
 #if FILTER_CHECKS
 enum { UNMET = -2 };
 
-/*
- * What the kernel has to be asked about: GO_ON if it holds, UNMET if not, or a reason. A program that
- * knows how defines FILTER_ASKS_KERNEL and this function before it includes this file.
- */
-#ifndef FILTER_ASKS_KERNEL
-fp_inline outcome fp_filter_late(const struct packet *packet, u32 kind, u32 argument)
+/* What the kernel has to be asked about. */
+#if FILTER_ASKS_KERNEL
+#include "live/late.h"
+#else
+fp_inline outcome fp_filter_late(const struct filter_check *check)
 {
-	(void)packet, (void)kind, (void)argument;
+	(void)check;
 	return REASON_RULE_UNKNOWN;
 }
 #endif
 
-#define FILTER_CHECKS_FOR(kind) (FILTER_CHECKS >> (kind)&1)
-
-fp_inline outcome judge_check(const struct filter_check *check, const struct filter_key *key,
-			      const struct packet *packet)
+fp_inline outcome judge_check(const struct filter_check *check, const struct filter_key *key)
 {
 	u32 kind = check->kind & CHECK_KIND;
 	u64 value;
@@ -373,13 +383,12 @@ fp_inline outcome judge_check(const struct filter_check *check, const struct fil
 	else if (FILTER_CHECKS_FOR(CHECK_SOURCE_MAC) && kind == CHECK_SOURCE_MAC)
 		value = key->source_mac;
 	else
-		return fp_filter_late(packet, kind, check->argument);
+		return fp_filter_late(check);
 	return (value & check->mask) == check->value ? GO_ON : UNMET;
 }
 
 /* All that a rule asks for beside its fields. */
-fp_inline outcome judge_checks(image image, u32 place, const struct filter_key *key,
-			       const struct packet *packet)
+fp_inline outcome judge_checks(image image, u32 place, const struct filter_key *key)
 {
 	const u64 nothing = nothing_known(image);
 	repeat(CHECKS)
@@ -388,7 +397,7 @@ fp_inline outcome judge_checks(image image, u32 place, const struct filter_key *
 		place ^= nothing;
 		const struct filter_check *check = image + (place & FILTER_WORD);
 		u32 kind = check->kind;
-		outcome result = judge_check(check, key, packet);
+		outcome result = judge_check(check, key);
 		if (kind & CHECK_NEGATED && result < 0)
 			result = result == GO_ON ? UNMET : GO_ON;
 		if (result != GO_ON || kind & CHECK_LAST)
@@ -456,6 +465,11 @@ fp_inline outcome fp_filter_judge(const struct packet *packet, const struct filt
 	const u32 chunk = 0;
 #endif
 	u32 place = 0, count = 0;
+#if FILTER_ASKS_KERNEL && FILTER_CHECKS
+	fp_filter_remember(packet, key);
+#else
+	(void)packet;
+#endif
 
 	repeat(FILTER_STEPS)
 	{
@@ -496,9 +510,8 @@ fp_inline outcome fp_filter_judge(const struct packet *packet, const struct filt
 #if FILTER_CHECKS
 		if (what >> RULE_LATE_SHIFT) {
 			u32 check = (what >> RULE_LATE_SHIFT) - 1;
-			result = judge_checks(image,
-					      head->checks + check * sizeof(struct filter_check),
-					      key, packet);
+			result = judge_checks(
+				image, head->checks + check * sizeof(struct filter_check), key);
 			if (result == UNMET) {
 				word &= word - 1;
 				continue;
@@ -508,8 +521,6 @@ fp_inline outcome fp_filter_judge(const struct packet *packet, const struct filt
 				return result;
 			}
 		}
-#else
-		(void)packet;
 #endif
 		u32 counter = what >> RULE_COUNTER_SHIFT & RULE_PLACE;
 		if (counter != RULE_PLACE) {
@@ -567,12 +578,6 @@ fp_inline void fp_filter_account(const struct filter *filter, u32 length)
 /* ---- the packet ---- */
 
 enum {
-	TRANSPORT_ICMP = 1,
-	TRANSPORT_TCP = 6,
-	TRANSPORT_UDP = 17,
-	TRANSPORT_DCCP = 33,
-	TRANSPORT_SCTP = 132,
-	TRANSPORT_UDP_LITE = 136,
 	HEADER_ICMP = 8,
 	HEADER_UDP = 8,
 	HEADER_SCTP = 12,

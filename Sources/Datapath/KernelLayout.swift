@@ -36,10 +36,11 @@ package struct KernelLayout: Sendable {
       text = ""
     }
     identity = Digest(of: text.utf8).description
-    let modules = Dictionary(grouping: declarations.structures, by: \.module)
-    absentModules = modules.compactMap { module, structures in
-      guard let module else { return nil }
-      return structures.contains { source.structure($0.name, module: module) != nil } ? nil : module
+    let modules = Set(declarations.structures.flatMap(\.modules))
+    absentModules = modules.filter { module in
+      !declarations.structures.contains {
+        $0.modules.contains(module) && source.structure($0.name, module: module) != nil
+      }
     }.sorted()
   }
 

@@ -23,8 +23,9 @@ package final class KernelTypes: TypeSource {
     for (name, id) in found.structures { add(name, id, of: kernel, module: nil) }
     functions = found.functions
     let elsewhere = declarations.structures.filter { structures[$0.name] == nil }
-    for module in Set(elsewhere.compactMap(\.module)).sorted() {
-      search(module, for: elsewhere.filter { $0.module == module }.map(\.name))
+    for module in Set(elsewhere.flatMap(\.modules)).sorted() {
+      let sought = elsewhere.filter { $0.modules.contains(module) && structures[$0.name] == nil }
+      search(module, for: sought.map(\.name))
     }
     // What became a member of something is not looked for as a global any more: to have the table of
     // symbols written out takes longer than everything else here.

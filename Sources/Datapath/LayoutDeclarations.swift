@@ -19,8 +19,8 @@ package struct LayoutDeclarations: Equatable, Sendable {
 
   package struct Structure: Equatable, Sendable {
     package var name: String
-    /// The module whose BTF may have it when the kernel's own has not.
-    package var module: String?
+    /// The modules whose BTF may have it when the kernel's own has not; each tells the same.
+    package var modules: [String] = []
     package var members: [Member] = []
     package var line: Int
   }
@@ -148,7 +148,10 @@ private struct LayoutParser {
       if declarations.structures.contains(where: { $0.name == name }) {
         throw failure("struct \(name) is declared twice")
       }
-      open = .init(name: name, module: notes["module"], line: number)
+      let modules = try Self.words(notes["module"] ?? "").map { word throws(DatapathError) in
+        try identifier(word)
+      }
+      open = .init(name: name, modules: modules, line: number)
       return
     }
     if words == ["}", ";"] {

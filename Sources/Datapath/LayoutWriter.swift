@@ -54,7 +54,7 @@ struct LayoutWriter<Source: TypeSource> {
     let name = structure.name
     declared.insert(name)
     text += "\n"
-    let kernel = source.structure(name, module: structure.module)
+    let kernel = source.structure(structure)
     define("HAS_TYPE_\(name)", kernel == nil ? 0 : 1)
     define("SIZE_\(name)", kernel?.size ?? 0)
     define("TYPE_ID_\(name)", kernel?.module == nil ? kernel?.id ?? 0 : 0)

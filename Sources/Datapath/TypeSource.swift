@@ -13,6 +13,14 @@ package protocol TypeSource {
   func symbol(_ name: String) -> UInt64?
 }
 
+extension TypeSource {
+  /// In the kernel itself, or else in the first of its modules that tells.
+  func structure(_ declared: LayoutDeclarations.Structure) -> KernelStructure? {
+    let modules: [String?] = declared.modules.isEmpty ? [nil] : declared.modules
+    return modules.lazy.compactMap { structure(declared.name, module: $0) }.first
+  }
+}
+
 package struct KernelStructure: Hashable, Sendable {
   /// As its BTF has it.
   package var id: UInt32

@@ -4,8 +4,10 @@ import Introspection
 /// Makes of a list of rules what a program needs to find, in about the same time whatever their number,
 /// those that a packet meets.
 package enum Classifier {
+  /// `sets` is where the kernel has the ipsets of the namespace (`KernelSets`); without, packets are the
+  /// kernel's that come to a rule about one.
   package static func image(
-    of ruleset: FlatRuleset, interfaces: [ClassifierInterface]
+    of ruleset: FlatRuleset, interfaces: [ClassifierInterface], sets: UInt64? = nil
   ) throws(ClassifierRefusal) -> ClassifierImage {
     guard ruleset.family == .ip else { throw .family }
     guard ruleset.rules.count <= ClassifierLayout.rulesMax else {
@@ -16,6 +18,7 @@ package enum Classifier {
       for rule in stage.rules { stageEnds[rule] = stage.rules.upperBound }
     }
     var build = Build(ruleset, ruleset.rules.map(ClassifierRule.init), stageEnds)
+    build.sets = sets ?? 0
     build.layRows(interfaces)
     build.layWalk()
     return try build.image()
@@ -31,6 +34,7 @@ package enum Classifier {
     var fields: UInt32 = 0
     var checks: UInt32 = 0
     var counters: [[Int]]
+    var sets: UInt64 = 0
 
     init(_ ruleset: FlatRuleset, _ rules: [ClassifierRule], _ stageEnds: [Int]) {
       (self.ruleset, self.rules, self.stageEnds) = (ruleset, rules, stageEnds)

@@ -34,10 +34,10 @@ package struct ClassifierShape: Equatable, Hashable, Sendable {
   /// The size of the value of `fpd_filter`.
   package var valueSize: Int { size + ClassifierLayout.slack }
 
-  /// Whether rules look behind the IPv4 header.
+  /// Whether rules look behind the IPv4 header: those about sets do wherever a set has ports.
   package var usesTransport: Bool {
     let asking: [ClassifierField] = [.sourcePort, .destinationPort, .tcpFlags, .icmp]
-    return asking.contains { uses($0) }
+    return asking.contains { uses($0) } || uses(.set)
   }
 
   /// What most rules ask for is looked at if any of it is asked for, at a few nanoseconds: the next rule then
@@ -49,6 +49,10 @@ package struct ClassifierShape: Equatable, Hashable, Sendable {
 
   /// Whether an interface more or less makes another image.
   package var usesInterfaces: Bool { uses(.input) || uses(.output) }
+
+  /// Whether rules ask for what only the kernel's memory tells (`fpm/live/late.h`): the program needs a
+  /// layout in front, and `packet->network`.
+  package var asksKernel: Bool { uses(.set) || uses(.sourceType) }
 
   package func uses(_ field: ClassifierField) -> Bool { fields & field.bit != 0 }
   package func uses(_ check: ClassifierCheck) -> Bool { checks & 1 << check.rawValue != 0 }
@@ -62,7 +66,7 @@ package struct ClassifierShape: Equatable, Hashable, Sendable {
     #define FILTER_COUNTERS \(counters)
     #define FILTER_CHECKS \(checks)
 
-    """
+    """ + (asksKernel ? "#define FILTER_ASKS_KERNEL 1\n" : "")
   }
 }
 

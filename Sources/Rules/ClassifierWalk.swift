@@ -136,6 +136,7 @@ extension Classifier.Build {
       for (number, isSource) in dimensions.enumerated() where isSource {
         argument |= 1 << UInt32(16 + number)
       }
+      value = sets
       (kind, isNegated) = (.set, negated)
     }
     checks |= 1 << kind.rawValue

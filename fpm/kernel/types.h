@@ -6,7 +6,8 @@
  * which would cost more time than all the rest of a reaction.
  *
  * One member a line. "path" says where a member lies deeper than its name tells, "module" which module's
- * type information may hold the structure, "kfunc" and "ksym" ask for a function's id and an address.
+ * type information may hold the structure (of several, the first that does), "kfunc" and "ksym" ask for a
+ * function's id and an address.
  */
 #ifndef FPM_KERNEL_TYPES_H
 #define FPM_KERNEL_TYPES_H
@@ -270,6 +271,95 @@ struct net_bridge_vlan { /* module: bridge */
 	u16 flags;
 	u16 priv_flags;
 	u8 state;
+};
+/* What ipset is made of; where its types are modules, any of them tells how hash tables are. */
+struct ip_set_net { /* module: ip_set */
+	void *ip_set_list;
+};
+struct ip_set_type { /* module: ip_set */
+	u64 name[0];
+	u8 dimension;
+};
+struct ip_set { /* module: ip_set */
+	struct ip_set_type *type;
+	u8 family;
+	u8 extensions;
+	u64 dsize;
+	u64 offset[0];
+	void *data;
+};
+struct htable { /* module: ip_set_hash_ip ip_set_hash_net ip_set_hash_ipport ip_set_hash_netport */
+	u8 htable_bits;
+	void *bucket[0];
+};
+struct hbucket { /* module: ip_set_hash_ip ip_set_hash_net ip_set_hash_ipport ip_set_hash_netport */
+	u64 used[0];
+	u8 size;
+	u8 pos;
+	u8 value[0];
+};
+struct hash_ip4 { /* module: ip_set_hash_ip */
+	struct htable *table;
+	u32 initval;
+	u8 netmask;
+	u32 bitmask; /* path: bitmask.ip */
+};
+struct hash_ip4_elem { /* module: ip_set_hash_ip */
+	u32 ip;
+};
+struct hash_ipport4 { /* module: ip_set_hash_ipport */
+	struct htable *table;
+	u32 initval;
+	u8 netmask;
+	u32 bitmask; /* path: bitmask.ip */
+};
+struct hash_ipport4_elem { /* module: ip_set_hash_ipport */
+	u32 ip;
+	u16 port;
+	u8 proto;
+};
+struct hash_net4 { /* module: ip_set_hash_net */
+	struct htable *table;
+	u32 initval;
+	u64 nets[0];
+};
+struct hash_net4_elem { /* module: ip_set_hash_net */
+	u32 ip;
+	u8 nomatch;
+	u8 cidr;
+};
+struct hash_netport4 { /* module: ip_set_hash_netport */
+	struct htable *table;
+	u32 initval;
+	u64 nets[0];
+};
+struct hash_netport4_elem { /* module: ip_set_hash_netport */
+	u32 ip;
+	u16 port;
+	u8 proto;
+	u8 cidr : 7;
+	u8 nomatch : 1;
+};
+struct bitmap_ip { /* module: ip_set_bitmap_ip */
+	void *members;
+	u32 first_ip;
+	u32 last_ip;
+	u32 hosts;
+	u8 netmask;
+	u8 extensions[0];
+};
+struct bitmap_port { /* module: ip_set_bitmap_port */
+	void *members;
+	u16 first_port;
+	u16 last_port;
+	u8 extensions[0];
+};
+struct list_set {      /* module: ip_set_list_set */
+	void *members; /* path: members.next */
+};
+struct set_elem {   /* module: ip_set_list_set */
+	void *list; /* path: list.next */
+	u16 id;
 };
 /* layout: end */
 

@@ -6,6 +6,7 @@
 #define FPM_LIVE_FDB_H
 
 #include "../packet.h"
+#include "hash.h"
 
 enum {
 	ENTRY_LOCAL = 1 << 0,	 /* BR_FDB_LOCAL */
@@ -14,30 +15,6 @@ enum {
 	ENTRY_LOCKED = 1 << 8,	 /* BR_FDB_LOCKED */
 	ENTRIES_IN_BUCKET = 16,
 };
-
-#define ROTATE(value, by) ((value) << (by) | (value) >> (32 - (by)))
-
-enum { HASH_START = 0xdeadbeef };
-
-/* __jhash_final() */
-fp_inline u32 hash_finally(u32 a, u32 b, u32 c)
-{
-	c ^= b, c -= ROTATE(b, 14);
-	a ^= c, a -= ROTATE(c, 11);
-	b ^= a, b -= ROTATE(a, 25);
-	c ^= b, c -= ROTATE(b, 16);
-	a ^= c, a -= ROTATE(c, 4);
-	b ^= a, b -= ROTATE(a, 14);
-	c ^= b, c -= ROTATE(b, 24);
-	return c;
-}
-
-/* jhash2() of two words, as rhashtables hash keys of eight bytes. */
-fp_inline u32 hash_words(u32 low, u32 high, u32 seed)
-{
-	u32 start = (u32)HASH_START + (2 << 2) + seed;
-	return hash_finally(start + low, start + high, start);
-}
 
 /* The first in the bucket of a hash; 0 also where the table could not be allocated in one piece. */
 fp_inline u64 first_in_bucket(u64 table, window about, u32 hash)

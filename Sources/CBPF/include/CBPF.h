@@ -7,6 +7,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
+#include "../../../fpm/live/sets.h"
 #include "../../../fpm/live/view.h"
 #include "CBPFAttach.h"
 #include "CBPFTypes.h"

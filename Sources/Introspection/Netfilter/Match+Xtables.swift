@@ -27,7 +27,7 @@ extension Match {
     case ("state", 0): info.sized(4).flatMap(state)
     case ("comment", 0): info.sized(256).map { .comment($0.string) }
     case ("multiport", 1): info.sized(48).flatMap(multiport)
-    case ("set", 1...2): info.sized(4).flatMap { set($0, flags: 0) }
+    case ("set", 1...2): info.sized(4).flatMap { set($0, flags: $0[3].map(returnsNoMatch)) }
     case ("set", 3): countless(info, 8, 24).flatMap { set($0, flags: $0.load(40)) }
     case ("set", 4): countless(info, 16, 32).flatMap { set($0, flags: $0.load(40)) }
     case ("mark", 1): info.sized(12).flatMap(masked).map(Match.mark)
@@ -210,6 +210,9 @@ extension Match {
   private static func countless(_ info: Bytes, _ packets: Int, _ bytes: Int) -> Bytes? {
     info.sized(48).flatMap { $0[packets] == 0 && $0[bytes] == 0 ? $0 : nil }
   }
+
+  /// IPSET_RETURN_NOMATCH, which stands beside the dimensions there, as a flag.
+  private static func returnsNoMatch(_ sides: UInt8) -> UInt32 { UInt32(sides & 0x80) }
 
   private static func set(_ info: Bytes, flags: UInt32?) -> Match? {
     guard let index = info.load(0, as: UInt16.self), let dimensions = info[2], dimensions <= 3,

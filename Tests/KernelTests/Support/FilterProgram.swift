@@ -14,6 +14,7 @@ final class FilterProgram {
   /// The names of outcomes that the program may give beside -1, accepted, and 1, dropped.
   static let reasons = [
     "MALFORMED", "CHANGED", "RULE_UNKNOWN", "RULE_EFFECT", "RULES_TOO_MANY", "RULES_MET",
+    "NEXT_HOP", "NO_ROUTE", "ROUTE_TYPE",
   ]
 
   /// The kernel's and compiler's part, once for many.
@@ -21,9 +22,14 @@ final class FilterProgram {
     let layout: String
     let includes: Includes
     let compiler: Compiler
+    private let asksKernel: Bool
 
-    /// `bounded`: with loops as on kernels that have no may_goto.
-    init(compiler name: String = "clang", bounded: Bool = false) throws {
+    /// `bounded`: with loops as on kernels that have no may_goto. `asksKernel`: what rules say of ipsets and
+    /// types of addresses is looked up; else such packets are the kernel's.
+    init(
+      compiler name: String = "clang", bounded: Bool = false, asksKernel: Bool = false
+    ) throws {
+      self.asksKernel = asksKernel
       layout =
         try KernelLayout(types: TextFile.read("fpm/kernel/types.h")).text
         + (bounded ? "#undef HAS_bpf_verifier_state_may_goto_depth\n" : "")
@@ -40,7 +46,9 @@ final class FilterProgram {
       }
       let text =
         "#include \"kernel/numbers.h\"\n" + layout + "enum {\n" + names.joined(separator: "\n")
-        + "\n};\n" + shape.definitions + (try TextFile.read("bench/filter.bpf.c"))
+        + "\n};\n" + shape.definitions
+        + (asksKernel ? "" : "#undef FILTER_ASKS_KERNEL\n")
+        + (try TextFile.read("bench/filter.bpf.c"))
       return try Compilation(of: text, name: "filter.c", includes: includes, by: compiler).finish()
     }
   }

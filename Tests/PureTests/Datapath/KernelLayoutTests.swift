@@ -201,6 +201,32 @@ private struct FakeKernel: TypeSource {
     #expect(loaded.absentModules == ["veth"])
   }
 
+  /// What several modules have each for itself is taken from any of them.
+  @Test func ofSeveralModulesTheFirstThatTellsCounts() throws {
+    var kernel = FakeKernel()
+    let lines = """
+      struct bucket { /* module: hash_ip hash_net */
+       u16 used;
+      };
+      struct net { /* module: hash_net */
+       u16 length;
+      };
+      """
+    let nobody = try KernelLayout(LayoutDeclarations(declare(lines)), kernel)
+    #expect(nobody.absentModules == ["hash_ip", "hash_net"])
+    #expect(nobody.text.contains("#define HAS_TYPE_bucket 0\n"))
+    kernel.structures["bucket"] = KernelStructure(id: 1, size: 8, module: "hash_net")
+    kernel.structures["net"] = KernelStructure(id: 2, size: 8, module: "hash_net")
+    kernel.fields["1:used"] = KernelField(bitOffset: 16, size: 2)
+    let one = try KernelLayout(LayoutDeclarations(declare(lines)), kernel)
+    #expect(one.absentModules == ["hash_ip"])
+    #expect(one.text.contains("#define HAS_TYPE_bucket 1\n#define SIZE_bucket 8\n"))
+    #expect(one.text.contains("#define OFFSET_bucket_used 2\n"))
+    kernel.structures["bucket"] = KernelStructure(id: 1, size: 8, module: "elsewhere")
+    let other = try KernelLayout(LayoutDeclarations(declare(lines)), kernel)
+    #expect(other.text.contains("#define HAS_TYPE_bucket 0\n"))
+  }
+
   @Test func arraysWithoutLengthStandAtTheirPlace() throws {
     var kernel = FakeKernel()
     kernel.structures["hooks"] = KernelStructure(id: 1, size: 8)
@@ -277,7 +303,7 @@ private struct FakeKernel: TypeSource {
       """
     let found = try LayoutDeclarations(declare(text)).structures
     #expect(found.map(\.name) == ["a"])
-    #expect(found.first?.module == "bridge")
+    #expect(found.first?.modules == ["bridge"])
     #expect(found.first?.members.map(\.type) == ["struct b", "struct c"])
     #expect(found.first?.members.map(\.pointers) == [1, 1])
     #expect(found.first?.members.map(\.counts) == [[], [5, 2]])

@@ -146,4 +146,30 @@ import Testing
     let image = try Classifier.image(of: ruleset, interfaces: [])
     #expect(image.counters == [[0], [1], [2], [1, 2]])
   }
+
+  @Test func aRuleAboutASetSaysWhereTheKernelHasItAndWhatIsAsked() throws {
+    var ruleset = Self.blacklist([5])
+    let plain = try Classifier.image(of: ruleset, interfaces: [], sets: 1)
+    #expect(!plain.shape.asksKernel && !plain.shape.usesTransport)
+    #expect(!plain.shape.definitions.contains("FILTER_ASKS_KERNEL"))
+    ruleset.rules[0].conditions.append(
+      .late(.ipset(index: 0x123, dimensions: [false, true], negated: true)))
+    for sets in [nil, 0xffff_8881_0000_4000] as [UInt64?] {
+      let image = try Classifier.image(of: ruleset, interfaces: [], sets: sets)
+      #expect(image.shape.asksKernel && image.shape.usesTransport)
+      #expect(image.shape.definitions.contains("#define FILTER_ASKS_KERNEL 1\n"))
+      let (words, value) = image.bytes.withUnsafeBytes { bytes in
+        let place = Int(bytes.load(fromByteOffset: ClassifierLayout.checks, as: UInt32.self))
+        return (
+          (0..<2).map { bytes.load(fromByteOffset: place + $0 * 4, as: UInt32.self) },
+          bytes.load(fromByteOffset: place + 8, as: UInt64.self)
+        )
+      }
+      #expect(words == [0x305, 0x0202_0123])
+      #expect(value == sets ?? 0)
+    }
+    ruleset.rules[0].conditions = [.late(.sourceType(4))]
+    let typed = try Classifier.image(of: ruleset, interfaces: [])
+    #expect(typed.shape.asksKernel && !typed.shape.usesTransport)
+  }
 }

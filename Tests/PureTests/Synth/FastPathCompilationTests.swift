@@ -106,7 +106,8 @@ private struct MadeUpTypes: TypeSource {
       }
       // The window is larger than any of them.
       let size = structure.name == "linux_mib" ? 1024 : (offset + 7) / 8 * 8
-      structures[structure.name] = KernelStructure(id: id, size: size, module: structure.module)
+      structures[structure.name] = KernelStructure(
+        id: id, size: size, module: structure.modules.first)
     }
   }
 
