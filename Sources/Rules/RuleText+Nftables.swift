@@ -258,8 +258,25 @@ extension Match {
     case (.length(let low, let high, negated: false), .length(let low2, let high2, negated: false)):
       overlap(PortRange(low, high), PortRange(low2, high2))
         .map { .length($0.low, $0.high, negated: false) }
+    case (.addressRange(let a), .addressRange(let b)): a.joined(with: b).map { .addressRange($0) }
     default: nil
     }
+  }
+}
+
+extension AddressRangeMatch {
+  fileprivate func joined(with other: AddressRangeMatch) -> AddressRangeMatch? {
+    func overlap(_ a: Side?, _ b: Side?) -> Side? {
+      guard let a, let b, !a.negated, !b.negated else { return nil }
+      let (low, high) = (max(a.low, b.low), min(a.high, b.high))
+      return low <= high ? Side(low: low, high: high, negated: false) : nil
+    }
+    let (from, to) = (overlap(source, other.source), overlap(destination, other.destination))
+    guard six == other.six, (from == nil) != (to == nil),
+      (from == nil) == (source == nil && other.source == nil),
+      (to == nil) == (destination == nil && other.destination == nil)
+    else { return nil }
+    return AddressRangeMatch(six: six, source: from, destination: to)
   }
 }
 
