@@ -295,38 +295,5 @@ extension Kernel {
       #expect(rounds > 50)
       #expect(try saved() == ["[\(added):\(added * 100)] -A FORWARD -s 10.0.0.1/32 -j DROP"])
     }
-
-    @Test func countsOfNftablesAreReadWhereThereIsACounter() throws {
-      try namespace.nft(
-        """
-        table inet t {
-          chain c {
-            type filter hook forward priority 0;
-            ip saddr 10.0.0.1 counter packets 5 bytes 500 drop
-            ip saddr 10.0.0.2 drop
-            limit rate 5/second counter packets 6 bytes 600
-          }
-        }
-
-        """)
-      try namespace.restore(
-        .nft, "*filter\n-A FORWARD -s 10.0.0.1 -j DROP\n-A FORWARD -j ACCEPT\nCOMMIT\n")
-      let (tables, counts) = try namespace.inside {
-        let reader = try RulesetReader()
-        return (try reader.readNftables().tables, try reader.readNftablesCounts())
-      }
-      let own = try #require(tables.first { $0.name == "t" })
-      let found = try (1...3).map { counts[try origin(own, "c", $0).lasting] }
-      #expect(found == [tally(5), nil, tally(6)])
-      let other = try #require(tables.first { $0.backend == .iptablesNft })
-      #expect(
-        try (1...2).map { counts[try origin(other, "FORWARD", $0).lasting] } == [.zero, .zero])
-      #expect(counts.count == 4)
-      // Tables that are made again are told apart.
-      let serial = own.serial.value
-      try namespace.nft("flush ruleset\ntable inet t { }\n")
-      let again = try #require(try namespace.nftables().first)
-      #expect(serial != 0 && again.serial.value != 0 && again.serial.value != serial)
-    }
   }
 }
