@@ -55,8 +55,8 @@ let package = Package(
     .executableTarget(
       name: "fpd",
       dependencies: [
-        "Introspection", "Topology", "Synth", "Datapath", "Control", "Configuration", "OrderedJSON",
-        "Usage", "CSystem",
+        "Introspection", "Rules", "Topology", "Synth", "Datapath", "Control", "Configuration",
+        "OrderedJSON", "Usage", "CSystem",
       ],
       swiftSettings: strict, linkerSettings: staticStdlib),
     .executableTarget(

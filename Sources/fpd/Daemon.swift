@@ -218,6 +218,7 @@ final class Daemon {
       case .status: reply.finish(status().json)
       case .graph: reply.finish(try graph(request))
       case .stats: reply.finish(try stats(request))
+      case .rules: reply.finish(try rules(request))
       case .config: reply.finish(configuration.json)
       case .wait: try wait(request, reply)
       case .state: reply.finish(StateReport(tracker.state).json)
