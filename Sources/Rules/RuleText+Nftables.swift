@@ -125,7 +125,7 @@ extension RuleText {
     case .destinationPort(let range, let negated):
       "\(packet.ports) dport \(unless(negated))\(Self.ports(range, "-"))"
     case .tcpFlags(let mask, let value, let negated):
-      "tcp flags & (\(flags(mask))) \(negated ? "!=" : "==") \(flags(value))"
+      "tcp flags \(flags(mask, value, negated))"
     case .icmpType(let type, let six, let negated):
       "\(six ? "icmpv6" : "icmp") type \(unless(negated))\(six ? String(type) : Self.icmp(type))"
     case .icmpCode(let code, let six, let negated):
@@ -209,8 +209,13 @@ extension RuleText {
     }
   }
 
-  private func flags(_ bits: UInt8) -> String {
-    bits == 0 ? "0x0" : Self.tcpFlags(bits).map { $0.lowercased() }.joined(separator: " | ")
+  private func flags(_ mask: UInt8, _ value: UInt8, _ negated: Bool) -> String {
+    func names(_ bits: UInt8) -> String {
+      bits == 0 ? "0x0" : Self.tcpFlags(bits).map { $0.lowercased() }.joined(separator: ",")
+    }
+    if value == 0 { return "\(negated ? "" : "! ")\(names(mask))" }
+    if mask == 0xff { return "\(negated ? "!=" : "==") \(names(value))" }
+    return "\(unless(negated))\(names(value)) / \(names(mask))"
   }
 
   private func symbol(_ comparison: Comparison) -> String {

@@ -37,7 +37,7 @@ extension Kernel {
       let rules = [
         "ip saddr 10.0.0.0/8 tcp dport { 80, 443 } counter packets 0 bytes 0 drop",
         "ip saddr { 10.1.0.0/16, 10.3.0.1-10.3.0.9 } accept",
-        "ip daddr 10.0.0.1-10.0.0.9 tcp flags & (fin | syn) == syn drop",
+        "ip daddr 10.0.0.1-10.0.0.9 tcp flags syn / fin,syn drop", "tcp flags syn drop",
         "ip6 daddr != 2001:db8::/32 udp sport 5-9 jump other",
         "iifname \"eth*\" oifname != \"e1\" meta mark 0x00000005 ct state established,related accept",
         "tcp dport vmap { 22 : accept, 80 : goto other }",
