@@ -28,6 +28,20 @@ package struct RuleLedger: Equatable, Sendable {
     }
   }
 
+  /// The same by rules of tables that others have taken the place of: counts are read late.
+  package mutating func add(
+    _ counts: [RuleOrigin: Tally], of old: [RuleTable], now: [RuleTable]
+  ) {
+    let isToday =
+      old == now && zip(old, now).allSatisfy { $0.serial.value == $1.serial.value }
+    if isToday { return add(counts) }
+    var late = RuleLedger()
+    late.add(counts)
+    late.carry(from: old, to: now)
+    sums.merge(late.sums) { $0 + $1 }
+    debts.merge(late.debts) { $0 + $1 }
+  }
+
   /// What to add to the kernel's counters. It is not owed any more: what the kernel does not take is to be
   /// given back.
   package mutating func takeOwed() -> [RuleOrigin: Tally] {

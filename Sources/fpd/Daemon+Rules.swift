@@ -12,22 +12,17 @@ extension Daemon {
       throw Refusal(.usage, "a \"chain\" needs its \"table\"")
     }
     let tables = tracker.state.legacyTables + tracker.state.nftables
+    accounts.follow(tables)
     let list = FlatRuleset(family: .ip, tables: tables, sets: tracker.state.sets)
     let report = RulesReport(
       tables: tables, sets: tracker.state.sets, placement: RulePlacement([list]),
       kernel: try kernelCounts(tables.filter { table == nil || $0.name == table }),
-      ledger: RuleLedger())
+      ledger: accounts.ledger)
     return try report.json(table: table, chain: chain)
   }
 
   private func kernelCounts(_ tables: [RuleTable]) throws(Refusal) -> [RuleOrigin: Tally] {
-    do {
-      var counts = try LegacyCounters().counts(of: tables)
-      if tables.contains(where: { $0.backend != .iptablesLegacy }) {
-        counts.merge(try RulesetReader().readNftablesCounts()) { $1 }
-      }
-      return counts
-    } catch {
+    do { return try accounts.kernelCounts(of: tables) } catch {
       throw Refusal(.internal, String(describing: error))
     }
   }

@@ -19,6 +19,7 @@ final class Daemon {
   /// Why there is none.
   private let pilotObstacle: Reason
   private var samples: Samples
+  let accounts = RuleAccounts()
 
   private let loop: EventLoop
   private let server: ControlServer

@@ -99,6 +99,17 @@ import Testing
     #expect(ledger == RuleLedger())
   }
 
+  @Test func countsThatComeLateAreEnteredUnderTheNamesOfToday() {
+    let (old, new) = (legacy(1, 2), legacy(9, 1))
+    var ledger = RuleLedger()
+    ledger.add([origin(new, 2): one])
+    ledger.add([origin(old, 1): ten, origin(old, 2): ten], of: [old], now: [new])
+    #expect(ledger.takeOwed() == [origin(new, 2): ten + one])
+    #expect(ledger.sum(origin(new, 2)) == ten + one && ledger.sum(origin(new, 1)) == .zero)
+    ledger.add([origin(new, 1): ten], of: [new], now: [new])
+    #expect(ledger.takeOwed() == [origin(new, 1): ten])
+  }
+
   @Test func whatWasGivenToTheKernelIsNotOwedAfterCarrying() {
     let (old, new) = (legacy(1), legacy(2, 1))
     var ledger = RuleLedger()
