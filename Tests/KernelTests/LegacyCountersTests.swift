@@ -151,12 +151,8 @@ extension Kernel {
       for number in 1...count {
         counts[try origin(table, "FORWARD", number)] = tally(UInt64(number))
       }
-      let clock = ContinuousClock()
       for unchanged in [false, false, true] {
-        let time = try clock.measure {
-          #expect(try add(counts, of: [table], unchanged: unchanged) == .init())
-        }
-        print("LARGE \(unchanged) \(time)")
+        #expect(try add(counts, of: [table], unchanged: unchanged) == .init())
       }
       for number in [1, 2, 5000, count] {
         let words = try namespace.run("iptables-legacy -L FORWARD \(number) -v -n -x").output
@@ -220,7 +216,8 @@ extension Kernel {
       let shown = try saved()
       #expect(
         shown == [
-          ":INPUT ACCEPT [1:100]", ":FORWARD ACCEPT [50:5000]",
+          // That of INPUT is gone: iptables 1.8.9 begins policies anew with each change.
+          ":FORWARD ACCEPT [50:5000]",
           "[10:1000] -A FORWARD -s 10.0.0.1/32 -j DROP",
           "[30:3000] -A FORWARD -s 10.0.0.3/32 -j user", "[40:4000] -A user -j ACCEPT",
         ])
