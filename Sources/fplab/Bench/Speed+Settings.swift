@@ -3,7 +3,7 @@ import Lab
 
 extension Speed {
   /// A cable, the generator at one end and the sink at the other: what there is besides forwarding.
-  private func base() throws -> Way {
+  func base() throws -> Way {
     let bed = Testbed()
     let (from, to) = (try bed.add("from"), try bed.add("to"))
     try bed.cable(.init(from, "eth0", "10.0.1.2/24"), .init(to, "eth0", "10.0.1.1/24"))
@@ -21,14 +21,14 @@ extension Speed {
     }
   }
 
-  private func spread(_ traffic: inout LoadTraffic) {
+  func spread(_ traffic: inout LoadTraffic) {
     traffic.flows = flows
     traffic.destinations = prefixes
     traffic.step = 256
   }
 
   /// Two hosts and a router with 50 routes to the second, whose port can take redirected frames.
-  private func routerBed() throws -> (Testbed, Namespace) {
+  func routerBed() throws -> (Testbed, Namespace) {
     let bed = try Testbed.hostRouterHost()
     let router = try bed["router"]
     let right = try bed["right"].mac(of: "eth0")
@@ -106,7 +106,7 @@ extension Speed {
   /// Connections that ask at the same time, as the pods of a node do.
   static let sessions = 32
 
-  private func fpd(
+  func fpd(
     _ hook: String, in namespace: Namespace, _ interfaces: [String], _ generator: LoadGenerator,
     _ arrived: @escaping () throws -> Int
   ) -> Way {
@@ -158,7 +158,8 @@ extension Speed {
     }
     try measure(
       setting,
-      [Way(name: Self.linux, generator: generator, arrived: socket.dropped) { .kernel }] + hooks)
+      [Way(name: Self.linux, generator: generator, arrived: socket.dropped) { .kernel }] + hooks,
+      isClose: true)
   }
 
   /// TCP on the hook where GSO packets stay whole: through a router, and between two containers.
@@ -190,9 +191,9 @@ extension Speed {
     var rows = ["no hop: a cable", Self.linux, "fpd, tc"].map {
       SpeedResults.StreamRow(setting: setting, way: $0)
     }
-    for round in 1...rounds {
+    for round in 1...closeRounds {
       for place in rows.indices where rows[place].absent == nil {
-        Terminal.progress("TCP \(setting): \(rows[place].way) \(round)/\(rounds)")
+        Terminal.progress("TCP \(setting): \(rows[place].way) \(round)/\(closeRounds)")
         var daemon: Fpd?
         if place == 2 {
           let fpd = try Self.start("tc", in: namespace)
@@ -204,9 +205,9 @@ extension Speed {
           }
         }
         let stream = place == 0 ? straight : through
-        rows[place].gigabits.append(try stream.bulk(time).perBusySecond * 8 / 1e9)
+        rows[place].gigabits.append(try stream.bulk(closeTime).perBusySecond * 8 / 1e9)
         rows[place].transactions.append(
-          try stream.requests(time, sessions: Self.sessions).perBusySecond / 1e3)
+          try stream.requests(closeTime, sessions: Self.sessions).perBusySecond / 1e3)
         if let daemon {
           rows[place].fastShares += try Self.fastShares(daemon, ["p1", "p2"])
           try daemon.stop()

@@ -12,6 +12,9 @@ final class Speed {
 
   var rounds: Int { quick ? 3 : 9 }
   var time: Duration { quick ? .milliseconds(400) : .seconds(2) }
+  /// Where ways differ by a few hundredths, many short rounds tell more than few long ones.
+  var closeRounds: Int { quick ? 5 : 31 }
+  var closeTime: Duration { quick ? .milliseconds(400) : .milliseconds(600) }
   let flows = 256
   let prefixes = 50
   /// The CPU that sends and so forwards: the last, which has the fewest interrupts.
@@ -48,13 +51,14 @@ final class Speed {
     results.cpu = cpu
   }
 
-  private enum Part: String, CaseIterable { case router, bridge, punt, tcp }
+  private enum Part: String, CaseIterable { case router, bridge, gateway, punt, tcp }
 
   private func run(_ parts: [Part]) throws {
     _ = Machine.json  // before this benchmark is what keeps the machine busy
     for part in parts {
       switch part {
       case .router: try router()
+      case .gateway: try gateway()
       case .bridge: try bridge()
       case .punt: try punting()
       case .tcp: try streams()
@@ -89,7 +93,12 @@ final class Speed {
   }
 
   /// Measures each way in turn, again and again, so that what disturbs the machine disturbs all of them.
-  func measure(_ setting: String, _ ways: [Way]) throws {
+  func measure(
+    _ setting: String, _ ways: [Way], isClose: Bool = false, isShort: Bool = false
+  ) throws {
+    var (rounds, time) = isClose ? (closeRounds, closeTime) : (rounds, time)
+    // Where ways differ by multiples, little says it all.
+    if isShort { (rounds, time) = (min(rounds, 5), closeTime) }
     var rows = ways.map { SpeedResults.Row(setting: setting, way: $0.name, isBase: $0.isBase) }
     for round in 1...rounds {
       for (place, way) in ways.enumerated() where rows[place].absent == nil {
