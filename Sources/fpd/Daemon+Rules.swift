@@ -13,7 +13,9 @@ extension Daemon {
     }
     let tables = tracker.state.legacyTables + tracker.state.nftables
     accounts.follow(tables)
-    let list = FlatRuleset(family: .ip, tables: tables, sets: tracker.state.sets)
+    // Where nothing is hooked into the way there is nothing compiled.
+    let list =
+      rulebook.ruleset ?? FlatRuleset(family: .ip, tables: tables, sets: tracker.state.sets)
     let report = RulesReport(
       tables: tables, sets: tracker.state.sets, placement: RulePlacement([list]),
       kernel: try kernelCounts(tables.filter { table == nil || $0.name == table }),
