@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "CXtables.h"
 
+#include <errno.h>
 #include <libiptc/libip6tc.h>
 #include <libiptc/libiptc.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
 
 struct fpd_xtables fpd_xtables_read(bool six, const char *table)
 {
@@ -71,4 +75,59 @@ const char *fpd_xtables_target(struct fpd_xtables table, const void *rule)
 {
 	return table.six ? ip6tc_get_target(rule, table.handle)
 			 : iptc_get_target(rule, table.handle);
+}
+
+_Static_assert(offsetof(struct ipt_get_entries, entrytable) == FPD_XTABLES_HEADER, "entries");
+_Static_assert(offsetof(struct ip6t_get_entries, entrytable) == FPD_XTABLES_HEADER, "entries");
+_Static_assert(offsetof(struct xt_counters_info, counters) == FPD_XTABLES_HEADER, "counts");
+_Static_assert(sizeof(struct xt_counters) == sizeof(struct fpd_xtables_count), "counts");
+_Static_assert(offsetof(struct xt_counters, pcnt) == offsetof(struct fpd_xtables_count, packets),
+	       "counts");
+_Static_assert(sizeof(struct ipt_getinfo) == sizeof(struct ip6t_getinfo), "information");
+_Static_assert(IPT_SO_GET_INFO == IP6T_SO_GET_INFO, "options");
+_Static_assert(IPT_SO_GET_ENTRIES == IP6T_SO_GET_ENTRIES, "options");
+_Static_assert(IPT_SO_SET_ADD_COUNTERS == IP6T_SO_SET_ADD_COUNTERS, "options");
+
+static int level(bool six)
+{
+	return six ? SOL_IPV6 : SOL_IP;
+}
+
+int fpd_xtables_info(int socket, bool six, const char *table, struct fpd_xtables_info *info)
+{
+	struct ipt_getinfo told = { 0 };
+	socklen_t length = sizeof(told);
+
+	strncpy(told.name, table, sizeof(told.name) - 1);
+	if (getsockopt(socket, level(six), IPT_SO_GET_INFO, &told, &length) < 0)
+		return errno;
+	info->valid_hooks = told.valid_hooks;
+	memcpy(info->hook_entry, told.hook_entry, sizeof(info->hook_entry));
+	memcpy(info->underflow, told.underflow, sizeof(info->underflow));
+	info->entries = told.num_entries;
+	info->size = told.size;
+	return 0;
+}
+
+int fpd_xtables_entries(int socket, bool six, const char *table, void *room, uint32_t size)
+{
+	struct ipt_get_entries *request = room;
+	socklen_t length = FPD_XTABLES_HEADER + size;
+
+	memset(request, 0, FPD_XTABLES_HEADER);
+	strncpy(request->name, table, sizeof(request->name) - 1);
+	request->size = size;
+	return getsockopt(socket, level(six), IPT_SO_GET_ENTRIES, request, &length) < 0 ? errno : 0;
+}
+
+int fpd_xtables_add(int socket, bool six, const char *table, void *room, uint32_t entries)
+{
+	struct xt_counters_info *request = room;
+	socklen_t length = FPD_XTABLES_HEADER + entries * sizeof(struct xt_counters);
+
+	memset(request, 0, FPD_XTABLES_HEADER);
+	strncpy(request->name, table, sizeof(request->name) - 1);
+	request->num_counters = entries;
+	return setsockopt(socket, level(six), IPT_SO_SET_ADD_COUNTERS, request, length) < 0 ? errno
+											    : 0;
 }

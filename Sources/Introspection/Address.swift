@@ -41,7 +41,12 @@ package struct Address: Equatable, Sendable {
   }
 
   /// As people write it.
-  package var text: String {
+  package var text: String { Self.text(bytes) }
+
+  /// Four or sixteen bytes as people write them.
+  package static func text(_ bytes: [UInt8]) -> String {
+    let family = bytes.count == 4 ? IPFamily.ipv4 : .ipv6
+    guard bytes.count == 4 || bytes.count == 16 else { return "" }
     var words = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
     guard inet_ntop(Int32(family.rawValue), bytes, &words, socklen_t(words.count)) != nil else {
       return ""

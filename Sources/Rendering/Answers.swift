@@ -123,7 +123,7 @@ private func percent(_ share: Double) -> String {
 }
 
 /// 1234567 as 1,234,567.
-private func grouped(_ number: Int64) -> String {
+func grouped(_ number: Int64) -> String {
   let digits = Array(String(number.magnitude))
   var out = number < 0 ? "-" : ""
   for (place, digit) in digits.enumerated() {

@@ -35,25 +35,7 @@ package struct FlatRuleset: Equatable, Sendable {
     }
   }
 
-  /// A rule where users see it.
-  package struct Origin: Equatable, Hashable, Sendable {
-    package var family: RuleFamily
-    package var backend: RuleTable.Backend
-    package var table: String
-    package var chain: String
-    /// Its place in the chain, from 1; 0 for the chain's policy.
-    package var number: Int
-    /// The kernel's handle (nftables).
-    package var handle: UInt64
-
-    package init(
-      family: RuleFamily, backend: RuleTable.Backend, table: String, chain: String, number: Int,
-      handle: UInt64
-    ) {
-      (self.family, self.backend, self.table) = (family, backend, table)
-      (self.chain, self.number, self.handle) = (chain, number, handle)
-    }
-  }
+  package typealias Origin = RuleOrigin
 }
 
 /// A rule with all that led to it: it concerns a packet that arrives at it and meets all `conditions`.

@@ -27,6 +27,16 @@ extension FlatRuleset {
   }
 }
 
+extension FlatRule.Cause {
+  /// The name that docs/rules.md lists.
+  package var name: String {
+    switch self {
+    case .unknown(let name), .effect(let name): name
+    case .tooMany: description
+    }
+  }
+}
+
 extension FlatRule.Cause: CustomStringConvertible {
   /// In words for users.
   package var description: String {

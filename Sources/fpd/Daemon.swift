@@ -20,6 +20,7 @@ final class Daemon {
   /// Why there is none.
   private let pilotObstacle: Reason
   private var samples: Samples
+  let accounts = RuleAccounts()
 
   private let loop: EventLoop
   private let server: ControlServer
@@ -222,6 +223,7 @@ final class Daemon {
       case .status: reply.finish(status().json)
       case .graph: reply.finish(try graph(request))
       case .stats: reply.finish(try stats(request))
+      case .rules: reply.finish(try rules(request))
       case .config: reply.finish(configuration.json)
       case .wait: try wait(request, reply)
       case .state: reply.finish(StateReport(tracker.state).json)

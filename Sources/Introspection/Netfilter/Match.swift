@@ -4,7 +4,7 @@
 ///
 /// Small on purpose (24 bytes): a table may hold tens of thousands of rules. What would not fit is
 /// `indirect`.
-package enum Match: Equatable, Sendable {
+package enum Match: Hashable, Sendable {
   case input(InterfaceMatch)
   case output(InterfaceMatch)
   /// By index, as `nft … iif` compares.
@@ -64,7 +64,7 @@ package enum Comparison: UInt8, Sendable {
 }
 
 /// An interface by name, or by the start of its name.
-package struct InterfaceMatch: Equatable, Sendable {
+package struct InterfaceMatch: Hashable, Sendable {
   package var name: String
   package var wildcard: Bool
   package var negated: Bool
@@ -75,13 +75,13 @@ package struct InterfaceMatch: Equatable, Sendable {
 }
 
 /// An address under a mask, which need not be a prefix; numbers in host order.
-package enum AddressMatch: Equatable, Sendable {
+package enum AddressMatch: Hashable, Sendable {
   case ipv4(UInt32, mask: UInt32, negated: Bool)
   indirect case ipv6(UInt128, mask: UInt128, negated: Bool)
 }
 
 /// Ports from `low` to `high`, both included.
-package struct PortRange: Equatable, Sendable {
+package struct PortRange: Hashable, Sendable {
   package var low: UInt16
   package var high: UInt16
 
@@ -90,7 +90,7 @@ package struct PortRange: Equatable, Sendable {
 }
 
 /// `-m tcp`.
-package struct TCPMatch: Equatable, Sendable {
+package struct TCPMatch: Hashable, Sendable {
   package var source: PortRange
   package var destination: PortRange
   /// The number of a TCP option that must be there; 0 asks for none.
@@ -99,7 +99,7 @@ package struct TCPMatch: Equatable, Sendable {
   package var flagValue: UInt8
   package var inverted: Inverted
 
-  package struct Inverted: OptionSet, Sendable {
+  package struct Inverted: OptionSet, Hashable, Sendable {
     package let rawValue: UInt8
     package init(rawValue: UInt8) { self.rawValue = rawValue }
     package static let source = Inverted(rawValue: 1)
@@ -122,7 +122,7 @@ package struct TCPMatch: Equatable, Sendable {
 }
 
 /// `-m udp` and `-m udplite`.
-package struct UDPMatch: Equatable, Sendable {
+package struct UDPMatch: Hashable, Sendable {
   package var source: PortRange
   package var destination: PortRange
   /// `source` and `destination` alone have meaning.
@@ -136,7 +136,7 @@ package struct UDPMatch: Equatable, Sendable {
 }
 
 /// `-m sctp` without chunk types.
-package struct SCTPMatch: Equatable, Sendable {
+package struct SCTPMatch: Hashable, Sendable {
   package var source: PortRange?
   package var destination: PortRange?
   package var inverted: TCPMatch.Inverted
@@ -149,7 +149,7 @@ package struct SCTPMatch: Equatable, Sendable {
 }
 
 /// `-m icmp`, `-m icmp6`; type 255 is any.
-package struct ICMPMatch: Equatable, Sendable {
+package struct ICMPMatch: Hashable, Sendable {
   package var six: Bool
   package var type: UInt8
   package var lowCode: UInt8
@@ -166,7 +166,7 @@ package struct ICMPMatch: Equatable, Sendable {
 }
 
 /// `-m multiport`.
-package struct MultiportMatch: Equatable, Sendable {
+package struct MultiportMatch: Hashable, Sendable {
   package enum Side: UInt8, Sendable { case source, destination, either }
   package var side: Side
   package var ports: [PortRange]
@@ -180,8 +180,8 @@ package struct MultiportMatch: Equatable, Sendable {
 }
 
 /// `-m iprange`, and nftables' ranges of addresses; IPv4 addresses in the low 32 bits.
-package struct AddressRangeMatch: Equatable, Sendable {
-  package struct Side: Equatable, Sendable {
+package struct AddressRangeMatch: Hashable, Sendable {
+  package struct Side: Hashable, Sendable {
     package var low: UInt128
     package var high: UInt128
     package var negated: Bool
@@ -202,7 +202,7 @@ package struct AddressRangeMatch: Equatable, Sendable {
 }
 
 /// A 32-bit mark under a mask.
-package struct MaskedMatch: Equatable, Sendable {
+package struct MaskedMatch: Hashable, Sendable {
   package var value: UInt32
   package var mask: UInt32
   package var negated: Bool
@@ -215,12 +215,12 @@ package struct MaskedMatch: Equatable, Sendable {
 }
 
 /// `-m addrtype`: bit N of a set stands for `RTN_` type N.
-package struct AddressTypeMatch: Equatable, Sendable {
+package struct AddressTypeMatch: Hashable, Sendable {
   package var source: UInt16
   package var destination: UInt16
   package var flags: Flags
 
-  package struct Flags: OptionSet, Sendable {
+  package struct Flags: OptionSet, Hashable, Sendable {
     package let rawValue: UInt8
     package init(rawValue: UInt8) { self.rawValue = rawValue }
     package static let invertSource = Flags(rawValue: 1)
@@ -237,7 +237,7 @@ package struct AddressTypeMatch: Equatable, Sendable {
 }
 
 /// `-m physdev`.
-package struct BridgePortMatch: Equatable, Sendable {
+package struct BridgePortMatch: Hashable, Sendable {
   package var input: InterfaceMatch?
   package var output: InterfaceMatch?
   /// `XT_PHYSDEV_OP_*`: which conditions there are, and which of them are inverted.
@@ -255,7 +255,7 @@ package struct BridgePortMatch: Equatable, Sendable {
 
 /// `-m set` without conditions on counters: membership in an ipset, told by its index as the kernel
 /// keeps it.
-package struct SetMatch: Equatable, Sendable {
+package struct SetMatch: Hashable, Sendable {
   package var index: UInt16
   /// What each dimension of the set is looked up with: true the source, false the destination.
   package var dimensions: [Bool]
@@ -274,7 +274,7 @@ package struct SetMatch: Equatable, Sendable {
 }
 
 /// `-m state`, `ct state`, and `-m conntrack` where it looks at state, status and direction only.
-package struct ConntrackMatch: Equatable, Sendable {
+package struct ConntrackMatch: Hashable, Sendable {
   /// `XT_CONNTRACK_*`: which conditions there are, and which of them are inverted.
   package var conditions: UInt16
   package var inverted: UInt16
@@ -283,7 +283,7 @@ package struct ConntrackMatch: Equatable, Sendable {
   package var status: UInt16
 
   /// `XT_CONNTRACK_STATE_*`, which are also nftables' bits of `ct state`.
-  package struct States: OptionSet, Sendable {
+  package struct States: OptionSet, Hashable, Sendable {
     package let rawValue: UInt16
     package init(rawValue: UInt16) { self.rawValue = rawValue }
     package static let invalid = States(rawValue: 1)

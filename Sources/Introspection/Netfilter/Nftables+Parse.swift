@@ -22,9 +22,11 @@ extension RuleTable {
   package static func parse(_ payload: Bytes) -> RuleTable? {
     var name = ""
     var flags: UInt32 = 0
+    var serial: UInt64 = 0
     for field in Attributes(payload, after: 4) {
       switch field.type {
       case NFTA_TABLE_NAME: name = field.string
+      case NFTA_TABLE_HANDLE: serial = field.big64 ?? 0
       case NFTA_TABLE_FLAGS: flags = field.big32 ?? 0
       default: break
       }
@@ -32,6 +34,7 @@ extension RuleTable {
     guard let key = TableKey(payload, name: name) else { return nil }
     var table = RuleTable(family: key.family, name: key.name, backend: .nftables)
     table.flags = Flags(rawValue: flags)
+    table.serial.value = serial
     return table
   }
 }

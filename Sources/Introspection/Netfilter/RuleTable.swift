@@ -14,6 +14,8 @@ package struct RuleTable: Equatable, Sendable {
   package var sets: [NamedSet] = []
   package var objects: [NamedObject] = []
   package var flowtables: [Flowtable] = []
+  /// The kernel's number of a table of nftables, which no other table of the namespace ever has.
+  package var serial = Incidental<UInt64>(0)
 
   /// Which tool made the table, as far as the kernel lets one tell.
   package enum Backend: String, Sendable {
@@ -38,6 +40,13 @@ package struct RuleTable: Equatable, Sendable {
 
   package func set(named name: String) -> NamedSet? { sets.first { $0.name == name } }
   package func chain(named name: String) -> Chain? { chains.first { $0.name == name } }
+}
+
+/// A value that has no part in whether two things are equal.
+package struct Incidental<Value: Sendable>: Equatable, Sendable {
+  package var value: Value
+  package init(_ value: Value) { self.value = value }
+  package static func == (a: Self, b: Self) -> Bool { true }
 }
 
 /// The packets a table is for, numbered as netfilter numbers its protocol families.
@@ -163,7 +172,7 @@ package struct Rule: Equatable, Sendable {
 
 /// A match, target or expression kept by name because its meaning is not known here. The fingerprint
 /// of its configuration keeps equality honest.
-package struct UnknownExtension: Equatable, Sendable {
+package struct UnknownExtension: Hashable, Sendable {
   package var name: String
   package var revision: UInt8
   package var fingerprint: UInt64

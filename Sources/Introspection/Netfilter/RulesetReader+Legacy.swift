@@ -24,6 +24,14 @@ extension RulesetReader {
     try Self.names("arp_tables_names").sorted()
   }
 
+  /// Whether a table is there; asking does not create it.
+  static func legacyTableExists(
+    _ family: RuleFamily, _ name: String
+  ) throws(NetlinkError) -> Bool {
+    guard let file = nameFiles.first(where: { $0.0 == family })?.1 else { return false }
+    return try names(file).contains(name)
+  }
+
   /// The names in a file of /proc/net; none where the kernel has no such tables.
   private static func names(_ file: String) throws(NetlinkError) -> [String] {
     // `thread-self`: /proc/self is the first thread, which may be in another namespace.
@@ -103,7 +111,7 @@ extension RulesetReader {
 
 extension Chain {
   /// A chain of iptables-legacy; those with a policy are built in.
-  fileprivate init(_ family: RuleFamily, table: String, name: String, policy: String?) {
+  init(_ family: RuleFamily, table: String, name: String, policy: String?) {
     self.init(name: name)
     guard let policy else { return }
     base =

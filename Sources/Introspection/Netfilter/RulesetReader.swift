@@ -109,7 +109,7 @@ package final class RulesetReader {
   }
 
   /// - Parameter optional: whether older kernels have no such things.
-  private func dump(
+  func dump(
     _ type: nf_tables_msg_types, _ what: String, optional: Bool = false,
     _ add: (Bytes) -> NftablesRuleset.Added
   ) throws(NetlinkError) {

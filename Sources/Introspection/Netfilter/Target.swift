@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What a rule does with a packet that meets all its conditions.
-package enum Target: Equatable, Sendable {
+package enum Target: Hashable, Sendable {
   /// Nothing: the next rule is tried. The rule counts, at most.
   case fallThrough
   case accept
@@ -19,7 +19,7 @@ package enum Target: Equatable, Sendable {
 }
 
 /// An nftables verdict.
-package enum Verdict: Equatable, Sendable {
+package enum Verdict: Hashable, Sendable {
   case accept, drop, `return`, `continue`, `break`
   case queue(UInt16)
   case jump(String)
@@ -28,7 +28,7 @@ package enum Verdict: Equatable, Sendable {
 }
 
 /// A look-up of packet fields in a set or map.
-package struct Lookup: Equatable, Sendable {
+package struct Lookup: Hashable, Sendable {
   package var set: String
   /// What is looked up, one field after the other (more than one in a concatenation).
   package var fields: [PacketField]
@@ -42,14 +42,14 @@ package struct Lookup: Equatable, Sendable {
 }
 
 /// Where a value comes from that nftables loads into a register.
-package struct PacketField: Equatable, Sendable {
+package struct PacketField: Hashable, Sendable {
   package var source: Source
   /// How many bytes.
   package var length: UInt8
   /// What the value is ANDed with; `nil` when it is taken as it is.
   package var mask: RegisterValue?
 
-  package enum Source: Equatable, Sendable {
+  package enum Source: Hashable, Sendable {
     /// `NFT_PAYLOAD_*_HEADER` and the offset in that header.
     case payload(base: UInt8, offset: UInt32)
     /// `NFT_META_*`.

@@ -69,6 +69,7 @@ private func serveGraph(_ request: Request, _ reply: Reply) {
     for generation in 1...3 { reply.stream(["generation": .number(generation)]) }
     reply.refuse(Refusal(.internal, "the end"))
   case .stats: reply.refuse(Refusal(.usage, "no such counters"))
+  case .rules: reply.finish(["tables": [], "asked": .object(request.arguments)])
   case .why: reply.finish(.object(request.arguments))
   case .state: reply.finish(["links": [["name": "eth0", "up": true]], "conntrack": nil])
   }
@@ -112,6 +113,14 @@ private func serveGraph(_ request: Request, _ reply: Reply) {
       try ask("state", "--json").out
         == #"{"links":[{"name":"eth0","up":true}],"conntrack":null}"# + "\n")
     #expect(try ask("config").out == "KEY        VALUE  SOURCE\nlog_level  info   default\n")
+  }
+
+  @Test func asksForTheRulesOfATableAndAChain() throws {
+    #expect(try ask("rules").out == "no firewall has a table\n")
+    #expect(try ask("rules", "--json").out == #"{"tables":[],"asked":{}}"# + "\n")
+    #expect(
+      try ask("rules", "filter", "FORWARD", "--json").out
+        == #"{"tables":[],"asked":{"table":"filter","chain":"FORWARD"}}"# + "\n")
   }
 
   @Test func waitsAsLongAsItIsTold() throws {
@@ -168,6 +177,7 @@ private func serveGraph(_ request: Request, _ reply: Reply) {
     ("why --in eth0 --pcap x --ttl 1", "leave out --ttl"),
     ("help statsu", "did you mean"), ("completion tcsh", "only for bash"),
     ("completion", "for which shell"), ("stats", "no such counters"),
+    ("rules filter FORWARD 3", "unexpected \"3\""),
     ("status --socket /x", "--socket is given twice"),
   ])
   func badUsageIsToldAndExitsWith2(_ line: String, _ text: String) throws {

@@ -47,6 +47,36 @@ import Testing
     #expect(statsText(["interfaces": []]) == "no interfaces\n")
   }
 
+  @Test func rules() throws {
+    let json = try JSON(
+      parsing: """
+        {"tables":[{"backend":"iptables-legacy","family":"ip","name":"filter","chains":[
+        {"name":"FORWARD","hook":"forward","priority":0,"type":"filter","rules":[
+        {"number":1,"handle":null,"text":"-s 10.0.0.0/8 -p tcp -m tcp --dport 80 -j ACCEPT",
+         "where":"fast","causes":[],"packets":1234567,"bytes":79012288,
+         "fast":{"packets":1234000,"bytes":1}},
+        {"number":2,"handle":null,"text":"-m limit … -j LOG …","where":"punted",
+         "causes":["limit","set x"],"packets":3,"bytes":180,"fast":{"packets":0,"bytes":0}}],
+        "policy":{"verdict":"DROP","where":"unmet","causes":[],"packets":0,"bytes":0,
+         "fast":{"packets":0,"bytes":0}}},
+        {"name":"user","hook":null,"priority":null,"type":null,"rules":[],"policy":null}]},
+        {"backend":"nftables","family":"inet","name":"fw\\u001b[31m","chains":[
+        {"name":"c","hook":"forward","priority":-150,"type":"filter","rules":[
+        {"number":1,"handle":4,"text":"ip saddr 10.0.0.1 drop","where":"not-on-the-way",
+         "causes":[],"packets":null,"bytes":null,"fast":{"packets":0,"bytes":0}},
+        {"number":2,"handle":12,"text":"tcp dport vmap { 22 : accept }","where":"kernel",
+         "causes":["nat"],"packets":1,"bytes":60,"fast":{"packets":0,"bytes":0}}],
+        "policy":{"verdict":"ACCEPT","where":"fast","causes":[],"packets":null,"bytes":null,
+         "fast":{"packets":0,"bytes":0}}}]}]}
+        """)
+    try golden("rules.txt", rulesText(json))
+    try golden("rules.colour.txt", rulesText(json, style: Style(hasColour: true, width: 72)))
+    #expect(rulesText(["tables": []]) == "no firewall has a table\n")
+    for hostile: JSON in [[:], ["tables": [1, [:], ["chains": [[:], ["rules": [[:], 3]]]]]]] {
+      #expect(!rulesText(hostile).isEmpty)
+    }
+  }
+
   @Test func monitorSaysTheGenerationFirst() throws {
     let json = try JSON(
       parsing: #"{"version":1,"state":"converged","generation":43,"changed":["eth0","br0"]}"#)
