@@ -13,6 +13,7 @@ extension Daemon {
     }
     let tables = tracker.state.legacyTables + tracker.state.nftables
     accounts.follow(tables)
+    takeRuleCounts()
     // Where nothing is hooked into the way there is nothing compiled.
     let list =
       rulebook.ruleset ?? FlatRuleset(family: .ip, tables: tables, sets: tracker.state.sets)

@@ -21,6 +21,8 @@ final class Daemon {
   private let pilotObstacle: Reason
   private var samples: Samples
   let accounts = RuleAccounts()
+  /// How many tables had ever been replaced when counts were last given back.
+  private var replacesAtSettling: UInt64?
 
   private let loop: EventLoop
   private let server: ControlServer
@@ -91,7 +93,7 @@ final class Daemon {
     }
     live?.replaces = pilot?.replaces
     samples = Samples()
-    rulebook = Rulebook()
+    rulebook = Rulebook(objects: source, log: log)
     tracker = try Tracker(
       loop: loop, log: log, live: live, rulebook: rulebook, handicaps: handicaps
     ) {
@@ -101,12 +103,10 @@ final class Daemon {
 
   func run() throws {
     tracker.onChange = { [unowned self] in
-      pilot?.follow(tracker.graph, tracker.state.ruleEpoch, rulebook)
+      followRules()
       tellMonitors()
     }
-    tracker.onRules = { [unowned self] in
-      pilot?.follow(tracker.graph, tracker.state.ruleEpoch, rulebook)
-    }
+    tracker.onRules = { [unowned self] in followRules() }
     tracker.onSettled = { [unowned self] in
       listenForReplaces()
       settle()
@@ -142,6 +142,7 @@ final class Daemon {
     loop.run()
     notice.stopping()
     pilot?.removeAll()
+    takeRuleCounts()
     server.close()
     log.notice("stopped")
   }
@@ -367,12 +368,26 @@ final class Daemon {
     pilot?.counters(of: interface.index)
   }
 
+  private func followRules() {
+    pilot?.follow(tracker.graph, tracker.state.ruleEpoch, rulebook)
+    accounts.follow(tracker.state.legacyTables + tracker.state.nftables)
+  }
+
+  /// Enters what programs have counted by rules, and gives iptables-legacy its part.
+  func takeRuleCounts() {
+    rulebook.takeCounts { accounts.enter($0, of: $1) }
+    let replaces = pilot?.replaces?.count
+    accounts.settle(unchanged: replaces != nil && replaces == replacesAtSettling)
+    replacesAtSettling = replaces
+  }
+
   private func startSampling() {
     let timer = loop.timer { [unowned self] in
       for interface in tracker.graph.interfaces {
         guard let counters = counters(of: interface) else { continue }
         samples.add(counters, of: interface.index)
       }
+      takeRuleCounts()
       samples.keepOnly(Set(tracker.graph.interfaces.map(\.index)))
       sampling?.due = .now + Samples.interval
     }

@@ -14,10 +14,29 @@ final class Rulebook {
   /// Without its bytes once they are in the kernel.
   private var image: ClassifierImage?
   private var current: RuleMaps?
+  /// What is in the kernel, or was a moment ago.
+  private var issues: [Issue] = []
+  private let objects: ObjectSource
+  private let log: Log
+  private var finder: KernelSets?
 
   private var tables: [RuleTable] = []
   private var sets: [IPSet] = []
   private var interfaces: [ClassifierInterface] = []
+
+  /// An image in the kernel, and what has been read of its counters.
+  private struct Issue {
+    let maps: RuleMaps
+    let tables: [RuleTable]
+    var meter: RuleMeter
+    /// Whether another took its place before the counters were last read.
+    var isSpent = false
+  }
+
+  init(objects: ObjectSource, log: Log) {
+    self.objects = objects
+    self.log = log
+  }
 
   /// Compiles what forwarded packets meet in `state`, if that is anything and another than before.
   func follow(_ state: NetworkState) {
@@ -43,7 +62,8 @@ final class Rulebook {
     current = nil
     edition += 1
     do {
-      image = try Classifier.image(of: ruleset, interfaces: interfaces)
+      image = try Classifier.image(
+        of: ruleset, interfaces: interfaces, sets: ruleset.asksSets ? setsAddress() : nil)
     } catch {
       image = nil
       summary.refusal = error.description
@@ -64,8 +84,7 @@ final class Rulebook {
   func rule(_ place: Int) -> String? {
     guard let ruleset, ruleset.rules.indices.contains(place) else { return nil }
     let origin = ruleset.origins[ruleset.rules[place].origin]
-    let which = origin.number == 0 ? "policy" : "rule \(origin.number)"
-    return "\(origin.backend.rawValue) \(origin.table)/\(origin.chain) \(which)"
+    return RuleText.describe(origin, in: tables, sets: sets)
   }
 
   /// The image in the kernel.
@@ -75,8 +94,41 @@ final class Rulebook {
     let maps = try RuleMaps(
       image: image.bytes, counters: image.shape.counters, used: image.counters.count)
     current = maps
+    if let ruleset {
+      issues.append(
+        Issue(
+          maps: maps, tables: tables, meter: RuleMeter(ruleset, counters: image.counters)))
+    }
     self.image?.bytes = []
     return maps
+  }
+
+  /// Tells what programs have counted since the last call, by the rules of the tables they were made from.
+  func takeCounts(_ enter: ([RuleOrigin: Tally], [RuleTable]) -> Void) {
+    for place in issues.indices {
+      guard let counters = try? issues[place].maps.counters() else { continue }
+      let tallies = counters.map { Tally(packets: $0.packets, bytes: $0.bytes) }
+      enter(issues[place].meter.advance(tallies), issues[place].tables)
+    }
+    issues.removeAll(where: \.isSpent)
+    for place in issues.indices where issues[place].maps !== current {
+      issues[place].isSpent = true
+    }
+  }
+
+  /// Where the kernel keeps the ipsets of the namespace; without, rules that ask them are its own.
+  private func setsAddress() -> UInt64? {
+    do {
+      let finder = try finder ?? KernelSets(objects)
+      self.finder = finder
+      return try finder.address(
+        holding: sets.compactMap { set in
+          set.index.map { .init(index: $0, name: set.name, type: set.type) }
+        })
+    } catch {
+      log.notice("rules that ask ipsets are left to the kernel: \(error)")
+      return nil
+    }
   }
 }
 
@@ -121,6 +173,16 @@ extension ChainHook {
     case .forward: .forward
     case .postrouting: .postrouting
     case .input, .output, .ingress, .egress, .unknown: nil
+    }
+  }
+}
+
+extension FlatRuleset {
+  fileprivate var asksSets: Bool {
+    rules.contains { rule in
+      rule.conditions.contains { condition in
+        if case .late(.ipset) = condition { true } else { false }
+      }
     }
   }
 }
