@@ -158,6 +158,7 @@ package final class Deployment {
     apply([])
     partFromAll()
     shared.release()
+    idle = [:]
     builder.cancelAll()
     pins?.removeAll()
   }

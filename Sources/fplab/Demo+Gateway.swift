@@ -23,9 +23,12 @@ extension Demo {
         "for n in $(seq 1 100); do ipset add blocked 203.0.113.$n; done",
         "iptables-legacy -A FORWARD -m set --match-set blocked src -j DROP",
       ], look: "p1")
-    try type("iptables-legacy -F FORWARD")
-    try fpd.wait()
-    try show(["status"], typed: true)
+    try expectAccelerated(["p1", "p2"])
+    try compareFiltering("Gateway, one rule with a set of 100")
+    try ask("--src", "203.0.113.7", expecting: "drop")
+    try type("ipset del blocked 203.0.113.7")
+    try ask("--src", "203.0.113.7", expecting: "forward")
+    try show(["rules"], typed: true)
   }
 
   private func compareFiltering(_ name: String) throws {

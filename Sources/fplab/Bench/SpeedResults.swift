@@ -214,8 +214,9 @@ struct SpeedResults {
     ## TCP
 
     Through a router and between containers on one bridge: as much as goes on one connection, with GSO,
-    and single bytes there and back on \(Speed.sessions) connections. Both ends and what is between them
-    are on one CPU, and again only its time for them counts. *No hop* is a cable from one end to the
+    and single bytes there and back on \(Speed.sessions) connections. For the first the sender and what is
+    between are on one CPU and the receiver on another, and the time is that of the clock. For the second
+    everything is on one CPU, and only its time for them counts. *No hop* is a cable from one end to the
     other: nothing that forwards can be faster in transactions than that.
 
     \(streamTable.markdown)

@@ -150,7 +150,7 @@ import Testing
   @Test func aRuleAboutASetSaysWhereTheKernelHasItAndWhatIsAsked() throws {
     var ruleset = Self.blacklist([5])
     let plain = try Classifier.image(of: ruleset, interfaces: [], sets: 1)
-    #expect(!plain.shape.asksKernel && !plain.shape.usesTransport)
+    #expect(!plain.shape.asksKernel)
     #expect(!plain.shape.definitions.contains("FILTER_ASKS_KERNEL"))
     ruleset.rules[0].conditions.append(
       .late(.ipset(index: 0x123, dimensions: [false, true], negated: true)))
@@ -170,6 +170,6 @@ import Testing
     }
     ruleset.rules[0].conditions = [.late(.sourceType(4))]
     let typed = try Classifier.image(of: ruleset, interfaces: [])
-    #expect(typed.shape.asksKernel && !typed.shape.usesTransport)
+    #expect(typed.shape.asksKernel)
   }
 }

@@ -52,7 +52,7 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
     case .filterXDP, .filterTC, .bridgeFilterRouterTC: .some
     case .filterAllXDP:
       ClassifierShape(
-        fields: (1 << 14) - 1, summary: 4, size: 1 << 22, counters: 16_384, checks: 0b1111)
+        fields: (1 << 14) - 1, summary: 4, size: 1 << 22, counters: 16_384, checks: 0b11_1111)
     default: nil
     }
   }
