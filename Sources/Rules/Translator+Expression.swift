@@ -103,7 +103,9 @@ extension Translator {
         source: .payload(base: base, offset: offset), length: Int(length), isSettled: !transport),
       to)
     guard transport else { return true }
-    // nft_payload_eval() ends the rule where there is no transport header.
+    // In a later fragment nft_payload_fast_eval() reads what lies in the header's place, as far as it is at
+    // hand; else nft_payload_eval() ends the rule.
+    walk.setAside(.unknown("fragment")) { require(&$0, .laterFragment, ValueSet(1)) }
     return walk.meet { met in
       one(met) { require(&$0, .laterFragment, ValueSet(0)) }
     }
