@@ -160,18 +160,44 @@ import Testing
     }
   }
 
+  @Test func aLaterFragmentThatComesToAPortIsPunted() {
+    let fragment = TestPacket.with {
+      ($0.source, $0.laterFragment, $0.destinationPort) = (0x0a00_0001, true, 80)
+    }
+    let rule =
+      tcp + [
+        source, .compare(.equal, from: first, value(0x0a00_0001, 4)), port,
+        .compare(.equal, from: first, value(80, 2)),
+      ]
+    let flat = flat(rule + [.verdict(.drop)])
+    #expect(flat.judge(fragment).judgement == .punt(.unknown("fragment")))
+    var other = fragment
+    other.source = 0x0a00_0002
+    #expect(flat.judge(other).judgement == .accept)
+    other = fragment
+    other.transport = 17
+    #expect(flat.judge(other).judgement == .accept)
+    // Nothing hangs on a rule that does nothing.
+    #expect(self.flat(rule).judge(fragment).judgement == .accept)
+    #expect(self.flat(rule + [.counter]).judge(fragment).judgement == .punt(.unknown("fragment")))
+  }
+
   @Test func setsThatChangeOrActArePunted() {
     let lookup: [RuleExpression] = [
       source, .lookup(set: "s", from: first, to: nil, negated: false), .verdict(.drop),
     ]
     var known = set([], keyLength: 4, [element([10, 0, 0, 1])])
     #expect(flat(lookup, [known]).judge(from(1)).judgement == .drop)
-    known.flags = []
+    (known.flags, known.isRead) = ([], true)
+    #expect(flat(lookup, [known]).judge(from(1)).judgement == .drop)
     #expect(flat(lookup, [known]).judge(from(2)).judgement == .accept)
+    var empty = known
+    empty.elements = []
+    #expect(flat(lookup, [empty]).judge(from(1)).judgement == .accept)
     let punt = Judgement.punt(.unknown("set s"))
     for change: (inout NamedSet) -> Void in [
       { $0.flags.insert(.timeout) }, { $0.flags.insert(.dynamic) }, { $0.statements = ["counter"] },
-      { $0.elements[0].runsStatements = true }, { $0.elements = [] }, { $0.keyLength = 8 },
+      { $0.elements[0].runsStatements = true }, { $0.isRead = false }, { $0.keyLength = 8 },
     ] {
       var changed = known
       change(&changed)
