@@ -38,7 +38,7 @@ let package = Package(
     .target(
       name: "Topology", dependencies: ["Introspection", "OrderedJSON"], swiftSettings: strict),
     .target(
-      name: "Synth", dependencies: ["Introspection", "Topology", "OrderedJSON", "Usage"],
+      name: "Synth", dependencies: ["Introspection", "Rules", "Topology", "OrderedJSON", "Usage"],
       swiftSettings: strict),
     .target(name: "Datapath", dependencies: ["CBPF", "CSystem"], swiftSettings: strict),
     .target(
@@ -55,8 +55,8 @@ let package = Package(
     .executableTarget(
       name: "fpd",
       dependencies: [
-        "Introspection", "Topology", "Synth", "Datapath", "Control", "Configuration", "OrderedJSON",
-        "Usage", "CSystem",
+        "Introspection", "Rules", "Topology", "Synth", "Datapath", "Control", "Configuration",
+        "OrderedJSON", "Usage", "CSystem",
       ],
       swiftSettings: strict, linkerSettings: staticStdlib),
     .executableTarget(

@@ -47,6 +47,7 @@ struct filter {
 	u32 count; /* of those met */
 	u32 last;  /* counter of what it met after them */
 	u32 rule;  /* the one that decided */
+	u32 length;
 	u32 met[FILTER_MET];
 };
 

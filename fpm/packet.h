@@ -7,6 +7,10 @@
 
 #include "live/kernel.h"
 
+#ifndef JUDGES_RULES
+#define JUDGES_RULES 0
+#endif
+
 enum {
 	PROTOCOL_IPV4 = 0x0800,
 	PROTOCOL_ARP = 0x0806,
@@ -53,6 +57,8 @@ struct ipv4 {
 enum { FORWARD = 0, DROP = 1, GO_ON = -1 };
 typedef s32 outcome;
 
+struct filter;
+
 struct packet {
 	void *context;
 	struct ethernet *ethernet;
@@ -71,6 +77,10 @@ struct packet {
 	u32 egress_index;
 	u64 new_destination; /* MAC addresses as words, when routed */
 	u64 new_source;
+#if JUDGES_RULES
+	struct filter *filter; /* what it met, when rules have been asked */
+	u32 mark;
+#endif
 	u8 routed;
 	u8 is_own;    /* IPv4 for one of the machine's addresses */
 	u8 to_peer;   /* on TC: into the container behind the egress device */
@@ -111,6 +121,21 @@ fp_inline void count(u32 index, u32 length)
 	counter->packets++;
 	counter->bytes += length;
 }
+
+/* For who asks: 0 punt, 1 forward, 2 drop. */
+fp_inline u32 verdict_of(outcome outcome)
+{
+	return outcome == FORWARD ? 1 : outcome == DROP ? 2 : 0;
+}
+
+#if JUDGES_RULES
+/* firewall.h */
+fp_inline u32 fp_rule_of(const struct packet *packet);
+fp_inline void fp_count_rules(const struct packet *packet, outcome outcome);
+#else
+#define fp_rule_of(packet) 0
+#define fp_count_rules(packet, outcome) (void)(packet)
+#endif
 
 /* What a packet carries that fpd sends through the program only to hear what becomes of it. */
 #define QUESTION_MAGIC 0x666c7079686d7770ULL

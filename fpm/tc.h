@@ -49,6 +49,7 @@ struct __sk_buff {
 
 enum {
 	TC_NEXT = -1, /* TCX_NEXT, TC_ACT_UNSPEC */
+	TC_DROP = 2,  /* TCX_DROP, TC_ACT_SHOT */
 	PACKET_HOST = 0,
 	TCP = 6,
 	UDP = 17,
@@ -108,6 +109,9 @@ fp_inline outcome fp_tc_enter(struct packet *packet, struct device *device)
 	struct __sk_buff *context = packet->context;
 	if (context->vlan_present)
 		return REASON_VLAN_TAG;
+#endif
+#if JUDGES_RULES
+	packet->mark = ((const struct __sk_buff *)packet->context)->mark;
 #endif
 	if (others_follow(*device))
 		return REASON_FOREIGN_TC_INGRESS;
@@ -191,14 +195,17 @@ fp_inline int fp_tc_is_asked(const struct __sk_buff *context)
 	return context->cb[0] == (u32)QUESTION_MAGIC && context->cb[1] == QUESTION_MAGIC >> 32;
 }
 
-fp_inline void fp_tc_account(struct __sk_buff *context, u32 verdict, outcome outcome, u32 egress)
+fp_inline void fp_tc_account(struct __sk_buff *context, const struct packet *packet,
+			     outcome outcome)
 {
 	if (fp_tc_is_asked(context)) {
-		context->cb[2] = verdict << 16 | (u16)outcome;
-		context->cb[3] = egress;
+		context->cb[2] = verdict_of(outcome) << 16 | (u16)outcome;
+		context->cb[3] = outcome == FORWARD ? packet->egress_index : 0;
+		context->cb[4] = fp_rule_of(packet);
 		return;
 	}
 	count(outcome, context->len);
+	fp_count_rules(packet, outcome);
 }
 
 /* Ethernet and the first half of the IPv4 header: all that routing changes. */
@@ -213,13 +220,9 @@ struct rewritten {
 };
 enum { REWRITTEN = 26 };
 
-fp_inline int fp_tc_finish(struct __sk_buff *context, const struct packet *packet, outcome outcome)
+/* Makes the frame what leaves. */
+fp_inline outcome fp_tc_rewrite(struct __sk_buff *context, const struct packet *packet)
 {
-	if (outcome != FORWARD) {
-		fp_tc_account(context, 0, outcome, 0);
-		return TC_NEXT;
-	}
-	u32 egress = packet->egress_index;
 	if (packet->routed) {
 		struct network network = network_at(packet->network);
 		const struct ipv4 *ipv4 = packet->ipv4;
@@ -236,18 +239,26 @@ fp_inline int fp_tc_finish(struct __sk_buff *context, const struct packet *packe
 					 (u64)(u16)(half[4] - 1) << 48,
 			.checksum = fp_parse_aged_checksum(ipv4),
 		};
-		if (bpf_skb_store_bytes(context, 0, &header, REWRITTEN, 0)) {
-			fp_tc_account(context, 0, REASON_MALFORMED, 0);
-			return TC_NEXT;
-		}
+		if (bpf_skb_store_bytes(context, 0, &header, REWRITTEN, 0))
+			return REASON_MALFORMED;
 	}
 #if FILTERS_VLANS
-	if (!fp_tag(context, packet)) {
-		fp_tc_account(context, 0, REASON_VLAN_TAG, 0);
-		return TC_NEXT;
-	}
+	if (!fp_tag(context, packet))
+		return REASON_VLAN_TAG;
 #endif
-	fp_tc_account(context, 1, FORWARD, egress);
+	return FORWARD;
+}
+
+fp_inline int fp_tc_finish(struct __sk_buff *context, const struct packet *packet, outcome outcome)
+{
+	u32 egress = packet->egress_index;
+	if (outcome == FORWARD)
+		outcome = fp_tc_rewrite(context, packet);
+	fp_tc_account(context, packet, outcome);
+	if (JUDGES_RULES && outcome == DROP)
+		return TC_DROP;
+	if (outcome != FORWARD)
+		return TC_NEXT;
 #if FP_PEER
 	if (packet->to_peer) {
 		if (context->pkt_type != PACKET_HOST)

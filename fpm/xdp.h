@@ -17,7 +17,7 @@ struct xdp_md {
 	u32 egress_ifindex;
 };
 
-enum { XDP_PASS = 2 };
+enum { XDP_DROP = 1, XDP_PASS = 2 };
 
 /* How fpd asks what becomes of a packet: in front of it, where no packet from a wire has anything. */
 struct question {
@@ -25,7 +25,8 @@ struct question {
 	u32 verdict; /* 0 punt, 1 forward, 2 drop */
 	u32 reason;
 	u32 egress;
-	u32 spare[3];
+	u32 rule; /* that decided, from 1 */
+	u32 spare[2];
 };
 
 fp_inline struct question *fp_xdp_question(struct xdp_md *context)
@@ -90,6 +91,9 @@ fp_inline outcome fp_xdp_enter(struct packet *packet, struct device *device)
 			outcome result = judge_sent(sent);
 			if (result != GO_ON)
 				return result;
+#if JUDGES_RULES
+			packet->mark = live_u32(sent, OFFSET(sk_buff, mark));
+#endif
 		}
 	}
 #endif
@@ -172,30 +176,28 @@ fp_inline int fp_tag(struct xdp_md *context, struct packet *packet)
 #endif
 
 /* Answers a question instead of counting; nobody asks on the wire. */
-fp_inline void fp_xdp_account(struct xdp_md *context, u32 verdict, outcome outcome, u32 egress)
+fp_inline void fp_xdp_account(struct xdp_md *context, const struct packet *packet, outcome outcome)
 {
 	struct question *question = fp_xdp_question(context);
 	if (question) {
-		question->verdict = verdict;
+		question->verdict = verdict_of(outcome);
 		question->reason = outcome;
-		question->egress = egress;
+		question->egress = outcome == FORWARD ? packet->egress_index : 0;
+		question->rule = fp_rule_of(packet);
 		return;
 	}
 	count(outcome, context->data_end - context->data);
+	fp_count_rules(packet, outcome);
 }
 
-fp_inline int fp_xdp_finish(struct xdp_md *context, struct packet *packet, outcome outcome)
+/* Makes the frame what leaves. */
+fp_inline outcome fp_xdp_rewrite(struct xdp_md *context, struct packet *packet)
 {
-	if (outcome != FORWARD) {
-		fp_xdp_account(context, 0, outcome, 0);
-		return XDP_PASS;
-	}
-	u32 egress = packet->egress_index;
 #if FILTERS_VLANS
-	if ((packet->tagged || packet->leaves_tagged) && !fp_tag(context, packet)) {
-		fp_xdp_account(context, 0, REASON_VLAN_TAG, 0);
-		return XDP_PASS;
-	}
+	if ((packet->tagged || packet->leaves_tagged) && !fp_tag(context, packet))
+		return REASON_VLAN_TAG;
+#else
+	(void)context;
 #endif
 	if (packet->routed) {
 		packet->ipv4->checksum = fp_parse_aged_checksum(packet->ipv4);
@@ -203,8 +205,18 @@ fp_inline int fp_xdp_finish(struct xdp_md *context, struct packet *packet, outco
 		write_mac(packet->ethernet->destination, packet->new_destination);
 		write_mac(packet->ethernet->source, packet->new_source);
 	}
-	fp_xdp_account(context, 1, outcome, egress);
-	return bpf_redirect(egress, 0);
+	return FORWARD;
+}
+
+fp_inline int fp_xdp_finish(struct xdp_md *context, struct packet *packet, outcome outcome)
+{
+	u32 egress = packet->egress_index;
+	if (outcome == FORWARD)
+		outcome = fp_xdp_rewrite(context, packet);
+	fp_xdp_account(context, packet, outcome);
+	if (outcome == FORWARD)
+		return bpf_redirect(egress, 0);
+	return JUDGES_RULES && outcome == DROP ? XDP_DROP : XDP_PASS;
 }
 
 #endif

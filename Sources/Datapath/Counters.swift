@@ -18,20 +18,33 @@ enum Counters {
   static let count = 128
 
   /// Summed over the processors.
-  static func read(_ map: Int32) throws(DatapathError) -> [Counter] {
+  static func read(_ map: Int32, first count: Int = count) throws(DatapathError) -> [Counter] {
+    guard count > 0 else { return [] }
     let processors = libbpf_num_possible_cpus()
     guard processors > 0 else {
       throw DatapathError("counting the processors", words(processors))
     }
-    var shares = [Counter](repeating: Counter(), count: Int(processors))
+    let share = Int(processors)
+    var shares = [Counter](repeating: Counter(), count: count * share)
+    var keys = [UInt32](repeating: 0, count: count)
     var sums: [Counter] = []
     sums.reserveCapacity(count)
+    // In one call where the kernel can.
+    var next: UInt32 = 0
+    var found = UInt32(count)
+    let code = bpf_map_lookup_batch(map, nil, &next, &keys, &shares, &found, nil)
+    if code != 0, code != -ENOENT {
+      for number in 0..<count {
+        var key = UInt32(number)
+        let code = shares.withUnsafeMutableBufferPointer {
+          bpf_map_lookup_elem(map, &key, $0.baseAddress.map { $0 + number * share })
+        }
+        if code != 0 { throw DatapathError("reading the counters", words(code)) }
+      }
+    }
     for number in 0..<count {
-      var key = UInt32(number)
-      let code = bpf_map_lookup_elem(map, &key, &shares)
-      if code != 0 { throw DatapathError("reading the counters", words(code)) }
       sums.append(
-        shares.reduce(Counter()) { sum, share in
+        shares[number * share..<(number + 1) * share].reduce(Counter()) { sum, share in
           Counter(packets: sum.packets &+ share.packets, bytes: sum.bytes &+ share.bytes)
         })
     }

@@ -2,7 +2,7 @@
 import Glibc
 
 /// What is to run on one interface.
-package struct InterfacePlan: Hashable, Sendable {
+package struct InterfacePlan {
   package var interface: Int32
   package var name: String
   package var hook: Hook
@@ -12,10 +12,12 @@ package struct InterfacePlan: Hashable, Sendable {
   package var general: String?
   /// What its constant `config` begins with.
   package var config: [UInt8]
+  /// What it judges packets by.
+  package var rules: RuleMaps?
 
   package init(
     interface: Int32, name: String, hook: Hook, source: String, general: String? = nil,
-    config: [UInt8] = []
+    config: [UInt8] = [], rules: RuleMaps? = nil
   ) {
     self.interface = interface
     self.name = name
@@ -23,6 +25,7 @@ package struct InterfacePlan: Hashable, Sendable {
     self.source = source
     self.general = general
     self.config = config
+    self.rules = rules
   }
 }
 
@@ -171,7 +174,7 @@ package final class Deployment {
     }
     let isUnchanged =
       place.plan.source == plan.source && place.plan.config == plan.config
-      && place.plan.hook == plan.hook
+      && place.plan.hook == plan.hook && place.plan.rules === plan.rules
     let isLost = place.attachment.map { !$0.isStanding } ?? false
     if place.plan.hook != plan.hook || isLost { release(place) }
     place.plan = plan
@@ -219,7 +222,8 @@ package final class Deployment {
       }
       do throws(DatapathError) {
         try attachment.swap(
-          attachment.load(object, config: plan.config, replaces: replaces))
+          attachment.load(
+            object, config: plan.config, replaces: replaces, rules: plan.rules))
         place.state = .live
       } catch {
         fail(place, Failure(description: "\(plan.name): \(error)"))

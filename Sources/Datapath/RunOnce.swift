@@ -15,6 +15,8 @@ package struct Explanation: Hashable, Sendable {
   package var reason: UInt32
   /// The interface the frame would leave by; 0 when it would not.
   package var egress: Int32
+  /// Which of the compiled rules decided, if any did.
+  package var rule: Int?
   /// The frame as the program leaves it.
   package var frame: [UInt8]
 }
@@ -58,10 +60,11 @@ extension Attachment {
       throw Self.noAnswer(program)
     }
     let words = answer.withUnsafeBytes { raw in
-      (2..<5).map { raw.loadUnaligned(fromByteOffset: $0 * 4, as: UInt32.self) }
+      (2..<6).map { raw.loadUnaligned(fromByteOffset: $0 * 4, as: UInt32.self) }
     }
     return try explanation(
-      words[0], words[1], words[2], Array(answer[Self.metadataSize..<Int(size)]), program)
+      words[0], words[1], words[2], words[3], Array(answer[Self.metadataSize..<Int(size)]),
+      program)
   }
 
   private func explainTC(
@@ -78,7 +81,7 @@ extension Attachment {
     try check(code)
     if cb[2] == .max { throw Self.noAnswer(program) }
     return try explanation(
-      cb[2] >> 16, cb[2] & 0xffff, cb[3], Array(answer[..<Int(size)]), program)
+      cb[2] >> 16, cb[2] & 0xffff, cb[3], cb[4], Array(answer[..<Int(size)]), program)
   }
 
   private func check(_ code: Int64) throws(DatapathError) {
@@ -94,12 +97,14 @@ extension Attachment {
   }
 
   private func explanation(
-    _ verdict: UInt32, _ reason: UInt32, _ egress: UInt32, _ frame: [UInt8], _ program: Program
+    _ verdict: UInt32, _ reason: UInt32, _ egress: UInt32, _ rule: UInt32, _ frame: [UInt8],
+    _ program: Program
   ) throws(DatapathError) -> Explanation {
     guard let verdict = Explanation.Verdict(rawValue: verdict) else {
       throw Self.noAnswer(program)
     }
     return Explanation(
-      verdict: verdict, reason: reason, egress: Int32(truncatingIfNeeded: egress), frame: frame)
+      verdict: verdict, reason: reason, egress: Int32(truncatingIfNeeded: egress),
+      rule: rule == 0 ? nil : Int(rule) - 1, frame: frame)
   }
 }

@@ -3,13 +3,23 @@ import CNetlink
 import Glibc
 import Netlink
 
-/// Says which parts of the configuration may have changed; never what changed. A lost, truncated or
-/// malformed message says "everything", so that nothing is believed that was not read.
+/// Says which parts of the configuration may have changed; never what changed, but for links that have gone
+/// down or come up. A lost, truncated or malformed message says "everything", so that nothing is believed
+/// that was not read.
 package final class ChangeFeed {
   private let route: Listener
   private var listeners: [Listener] = []
   private var seen = Routes()
   private var arrivals = Routes()
+  private var states: [LinkState] = []
+
+  /// What a message said of a link. Reading all links has to wait until the kernel is through with the change,
+  /// which is some ten milliseconds where a link goes down.
+  package struct LinkState: Equatable, Sendable {
+    package var index: Int32
+    package var up: Bool
+    package var carrier: Bool
+  }
 
   /// How often the kernel had more to say than fitted (ENOBUFS), since the start.
   package var overruns: Int { listeners.reduce(0) { $0 + $1.overruns } }
@@ -23,7 +33,7 @@ package final class ChangeFeed {
         receive: Listener.buffer),
       everything: .all.subtracting([.nftables, .xtables, .sets]), Self.part)
     listeners = [route]
-    route.onRoute = { [unowned self] message in note(message) }
+    route.onMessage = { [unowned self] message in note(message) }
     // Not every kernel has all of these; what it lacks it cannot change either.
     for group in [
       RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF,
@@ -66,7 +76,21 @@ package final class ChangeFeed {
     expect(routes)
   }
 
+  /// The links' states that were told of in what was drained since the last call, the latest last.
+  package func takeStates() -> [LinkState] {
+    defer { states = [] }
+    return states
+  }
+
   private func note(_ message: Message) {
+    if Int(message.type) == RTM_NEWLINK {
+      // A bridge's own messages about its ports do not tell of the carrier.
+      guard message.payload.load(0, as: UInt8.self) == 0, let link = Link.parse(message.payload)
+      else { return }
+      states.append(LinkState(index: link.index, up: link.up, carrier: link.carrier))
+      return
+    }
+    guard Int(message.type) == RTM_NEWROUTE else { return }
     guard let (family, kinds) = RouteKinds.parse(message.payload) else { return }
     if family == .ipv4 { arrivals.ipv4.formUnion(kinds) } else { arrivals.ipv6.formUnion(kinds) }
   }
@@ -105,7 +129,7 @@ private final class Listener {
   private let everything: Parts
   private let part: (Message) -> Parts
   private(set) var overruns = 0
-  var onRoute: ((Message) -> Void)?
+  var onMessage: ((Message) -> Void)?
 
   init(
     _ socket: consuming NetlinkSocket, everything: Parts, _ part: @escaping (Message) -> Parts
@@ -130,7 +154,7 @@ private final class Listener {
         for message in Messages(datagram) {
           any = true
           dirty.formUnion(part(message))
-          if let onRoute, Int(message.type) == RTM_NEWROUTE { onRoute(message) }
+          onMessage?(message)
         }
         if !any { dirty.formUnion(everything) }
       } catch {

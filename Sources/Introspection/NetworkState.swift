@@ -46,6 +46,23 @@ package struct NetworkState: Equatable, Sendable {
   }
 }
 
+extension NetworkState {
+  /// Takes what messages said of links that are known, before they are read; whether any of it was new.
+  package mutating func takeStates(_ states: [ChangeFeed.LinkState]) -> Bool {
+    guard !states.isEmpty else { return false }
+    var isNew = false
+    let said = Dictionary(states.map { ($0.index, $0) }, uniquingKeysWith: { $1 })
+    for place in links.indices {
+      guard let now = said[links[place].index],
+        now.up != links[place].up || now.carrier != links[place].carrier
+      else { continue }
+      (links[place].up, links[place].carrier) = (now.up, now.carrier)
+      isNew = true
+    }
+    return isNew
+  }
+}
+
 /// The parts of the state that are read separately: which one is dirty is all that an event tells,
 /// so that a link going down does not read ten thousand rules again.
 package struct Parts: OptionSet, Sendable, Hashable {

@@ -68,6 +68,12 @@ package struct RuleEpoch: Equatable, Sendable {
     }
   }
 
+  /// Whether a program can notice each change: without a count of replaces an address may come again, and
+  /// nftables without a generation says nothing.
+  package var isWatched: Bool {
+    (tables.isEmpty || replaces != nil) && (!hasChains || generation != nil)
+  }
+
   /// The parts that were read under `older` and are not what they were.
   package func parts(since older: RuleEpoch?) -> Parts {
     guard let older else { return .rules }

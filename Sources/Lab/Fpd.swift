@@ -33,7 +33,7 @@ public final class Fpd {
   public init(
     in namespace: Namespace, configuration: String? = nil, logLevel: String = "debug",
     reusing previous: Fpd? = nil, cache: String? = nil, ownSys: Bool = false,
-    environment: [String] = [], within limit: Duration = .seconds(10)
+    environment: [String] = [], within limit: Duration = .seconds(30)
   ) throws {
     self.namespace = namespace
     directory = try previous?.directory ?? TemporaryDirectory("daemon")
@@ -99,7 +99,7 @@ public final class Fpd {
   }
 
   /// Waits until the graph corresponds to the kernel's configuration as of this call.
-  @discardableResult public func wait(_ limit: Duration = .seconds(10)) throws -> JSON {
+  @discardableResult public func wait(_ limit: Duration = .seconds(30)) throws -> JSON {
     try connect().ask(
       "wait", JSON.Object([(key: "timeout_ms", value: .number(limit.nanoseconds / 1_000_000))]),
       within: limit + .seconds(2))

@@ -91,6 +91,14 @@ public final class LoadSink: @unchecked Sendable {
     }
   }
 
+  /// How many of the frames with these numbers have arrived. The sink must track that many.
+  public func arrived(_ numbers: Range<Int>) throws -> Int {
+    guard numbers.upperBound <= capacity else {
+      throw LabError("the sink tells \(capacity) frames apart, not \(numbers.upperBound)")
+    }
+    return numbers.count { seen[$0 / 64] >> UInt64($0 % 64) & 1 == 1 }
+  }
+
   /// What became of the frames numbered 0 up to `sent`. The sink must track that many.
   public func tally(sent: Int) throws -> Tally {
     guard sent <= capacity else {

@@ -26,6 +26,11 @@ package struct ClassifierShape: Equatable, Hashable, Sendable {
   /// A bit for each kind of late condition.
   package var checks: UInt32
 
+  package init(fields: UInt32, summary: Int, size: Int, counters: Int, checks: UInt32) {
+    (self.fields, self.summary, self.size) = (fields, summary, size)
+    (self.counters, self.checks) = (counters, checks)
+  }
+
   /// The size of the value of `fpd_filter`.
   package var valueSize: Int { size + ClassifierLayout.slack }
 
@@ -34,6 +39,9 @@ package struct ClassifierShape: Equatable, Hashable, Sendable {
     let asking: [ClassifierField] = [.sourcePort, .destinationPort, .tcpFlags, .icmp]
     return asking.contains { uses($0) }
   }
+
+  /// Whether an interface more or less makes another image.
+  package var usesInterfaces: Bool { uses(.input) || uses(.output) }
 
   package func uses(_ field: ClassifierField) -> Bool { fields & field.bit != 0 }
   package func uses(_ check: ClassifierCheck) -> Bool { checks & 1 << check.rawValue != 0 }
@@ -85,6 +93,17 @@ package enum ClassifierRefusal: Error, Equatable, Sendable {
   case tooManyRules(Int)
   /// The image would have so many bytes.
   case tooLarge(Int)
+}
+
+extension ClassifierRefusal: CustomStringConvertible {
+  /// In words for users.
+  package var description: String {
+    switch self {
+    case .family: "rules of another family than IPv4"
+    case .tooManyRules(let count): "\(count) rules are more than the fast path holds"
+    case .tooLarge(let bytes): "compiled, the rules take \(bytes) bytes"
+    }
+  }
 }
 
 /// The numbers that `fpm/filter.h` knows as well.

@@ -37,12 +37,6 @@ extension RuleEpoch {
       && (ipv4 + bridge).allSatisfy { $0.count <= HarmlessHooks.capacity }
   }
 
-  /// Whether a program can notice each change: without a count of replaces an address may come again, and
-  /// nftables without a generation says nothing.
-  package var isWatched: Bool {
-    (tables.isEmpty || replaces != nil) && (!hasChains || generation != nil)
-  }
-
   /// Prerouting, forward and postrouting.
   package var ipv4Path: [[Entry]] { [ipv4[0], ipv4[2], ipv4[4]] }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Introspection
 import OrderedJSON
+import Rules
 import Topology
 
 /// Turns an interface's graph into a program. Pure: the same graph gives the same text.
@@ -19,17 +20,15 @@ package struct FastPath: Sendable {
   /// The program for an interface; `nil` when it would only hand packets on. `cache` keeps the texts of
   /// shapes that many interfaces have. One that judges by rules is made for `rules`, and not without.
   package func program(
-    for interface: InterfaceGraph, hooks: HarmlessHooks, rules: RuleEpoch? = nil,
+    for interface: InterfaceGraph, hooks: HarmlessHooks, rules: JudgedRules? = nil,
     cache: inout [String: String]
   ) throws(TemplateError) -> FastPathProgram? {
     guard interface.hook != .none, !interface.fast.isEmpty else { return nil }
-    var expected: ExpectedRules?
-    if interface.judgesRules {
-      expected = rules.flatMap(ExpectedRules.init)
-      if expected == nil { return nil }
-    }
+    let rules = interface.judgesRules ? rules : nil
+    let expected = rules.flatMap { ExpectedRules($0.epoch) }
+    if interface.judgesRules, expected == nil { return nil }
     let isXDP = interface.hook != .tc
-    let shape = shape(interface, hooks)
+    let shape = shape(interface, hooks, rules?.shape)
     let filtersVLANs = shape["filters_vlans"] == true
     return FastPathProgram(
       source: try text(shape, isXDP, &cache),
@@ -40,7 +39,7 @@ package struct FastPath: Sendable {
   }
 
   package func program(
-    for interface: InterfaceGraph, hooks: HarmlessHooks, rules: RuleEpoch? = nil
+    for interface: InterfaceGraph, hooks: HarmlessHooks, rules: JudgedRules? = nil
   ) throws(TemplateError) -> FastPathProgram? {
     var cache: [String: String] = [:]
     return try program(for: interface, hooks: hooks, rules: rules, cache: &cache)
@@ -79,7 +78,9 @@ package struct FastPath: Sendable {
     ])
   }
 
-  private func shape(_ interface: InterfaceGraph, _ hooks: HarmlessHooks) -> JSON.Object {
+  private func shape(
+    _ interface: InterfaceGraph, _ hooks: HarmlessHooks, _ rules: ClassifierShape?
+  ) -> JSON.Object {
     let isXDP = interface.hook != .tc
     var variables = JSON.Object([("general", false)])
     let isBehind = interface.hook == .genericXDP
@@ -100,7 +101,7 @@ package struct FastPath: Sendable {
       variables.append("bridge", [:])
     }
     var intoBridges = false
-    if interface.judgesRules { variables.append("filter", [:]) }
+    if let rules { variables.append("filter", ["definitions": .string(rules.definitions)]) }
     if let router = modules.first(where: { $0.module == .router }) {
       let checks = router.conf["rp_filter"]?.string != "off"
       variables.append("router", ["checks_path": .bool(checks)])
@@ -129,6 +130,18 @@ package struct FastPath: Sendable {
     if interface.device.isVeth { flags |= interface.hook == .genericXDP ? 16 : 8 }
     return bytes(
       of: [flags, interface.device.receiveHandler] + words(of: hooks) + (rules?.words ?? []))
+  }
+}
+
+/// What programs that judge by rules are made from.
+package struct JudgedRules: Equatable, Sendable {
+  /// Which rules the kernel had.
+  package var epoch: RuleEpoch
+  package var shape: ClassifierShape
+
+  package init(epoch: RuleEpoch, shape: ClassifierShape) {
+    self.epoch = epoch
+    self.shape = shape
   }
 }
 

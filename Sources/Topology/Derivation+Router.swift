@@ -28,7 +28,10 @@ extension Derivation {
     let free = !slowPath[judged...].contains { all.contains($0.reason) }
     // What comes in by a bridge's port reaches the router through the bridge.
     let reachable = device.index == link.index || fast.contains(.bridge)
-    if free, reachable, surroundings.firewall.letsRoutedPass { fast.insert(.router) }
+    guard free, reachable else { return }
+    let firewall = surroundings.firewall
+    if firewall.judges { fast.insert(.filter) }
+    if firewall.letsRoutedPass || firewall.judges { fast.insert(.router) }
   }
 
   private mutating func addFilter() {
@@ -39,29 +42,41 @@ extension Derivation {
       punt(.netfilterHook, firewall.strangers.joined(separator: ", "))
     }
     for problem in surroundings.state.problems { punt(.unreadable, problem.part) }
-    if !firewall.isActive, !firewall.rulesets.isEmpty {
-      punt(.netfilterHook, firewall.rulesets.joined(separator: ", "))
-    } else if firewall.isActive {
-      punt(.filterRules, firewall.tables.joined(separator: ", "))
-    }
-    if firewall.isActive {
+    if firewall.defragments { punt(.netfilterHook, "defragmentation") }
+    if !firewall.judges { leaveRules() }
+    if firewall.isActive || firewall.judges {
       var conf = JSON.Object()
       conf.append("family", "ipv4")
       conf.append("rules", .number(firewall.rules))
       conf.append("backends", .array(firewall.backends.map { .string($0) }))
       conf.append("tables", .array(firewall.tables.map { .string($0) }))
       conf.append("policy", .string(firewall.dropsByDefault ? "drop" : "accept"))
-      conf.append("punted_rules", .number(firewall.unmodelledRules))
+      conf.append(
+        "punted_rules", .number(firewall.summary?.punted ?? firewall.unmodelledRules))
       nodes.append(Node(module: .filter, conf: conf, next: nil))
     }
-    if firewall.unmodelledRules > 0 {
-      punt(.unmodelledRules, firewall.unmodelledNames.joined(separator: ", "))
-    }
+    let unknown = firewall.summary?.unknown ?? firewall.unmodelledNames
+    if !unknown.isEmpty { punt(.unmodelledRules, unknown.joined(separator: ", ")) }
+    let effects = firewall.summary?.effects ?? []
+    if !effects.isEmpty { punt(.ruleEffect, effects.joined(separator: ", ")) }
     if firewall.conntrack { punt(.conntrack) }
     if firewall.natHooks || !firewall.natTables.isEmpty {
       let tables = firewall.natTables.joined(separator: ", ")
       punt(.nat, tables.isEmpty ? nil : tables)
     }
+  }
+
+  /// All packets that meet rules are the kernel's.
+  private mutating func leaveRules() {
+    let firewall = surroundings.firewall
+    if firewall.isActive {
+      punt(.filterRules, firewall.tables.joined(separator: ", "))
+    } else if !firewall.rulesets.isEmpty {
+      punt(.netfilterHook, firewall.rulesets.joined(separator: ", "))
+    }
+    guard !firewall.rulesets.isEmpty else { return }
+    if !firewall.isWatched { punt(.rulesUnwatched) }
+    if let refusal = firewall.summary?.refusal { punt(.rulesTooMany, refusal) }
   }
 
   /// Packets may be routed into bridges other than the one they came from.

@@ -18,9 +18,9 @@ struct Surroundings {
   /// Policy rules that are not those every namespace starts with, or are missing of these.
   let customRules: Int
 
-  init(_ state: NetworkState) {
+  init(_ state: NetworkState, _ rules: RulesSummary? = nil) {
     self.state = state
-    firewall = Firewall(state)
+    firewall = Firewall(state, rules)
     linksByIndex = Dictionary(
       state.links.indices.map { (state.links[$0].index, $0) }, uniquingKeysWith: { $1 })
     addressed = Set(state.addresses.lazy.filter { $0.family == .ipv4 }.map(\.link))
@@ -90,12 +90,23 @@ struct Firewall {
   var hooksKnown = true
   /// What stands on the hooks when nothing else does.
   var harmless = HarmlessHooks()
-  /// Hooks whose functions depend on rules, which are not judged per packet yet.
+  /// Hooks whose functions depend on rules.
   var rulesets: [String] = []
+  /// Fragments are put together before anything else sees them.
+  var defragments = false
+  /// How many functions that depend on rules stand at each point.
+  private var chains = Array(repeating: 0, count: 5)
+  /// What the rules were compiled to.
+  let summary: RulesSummary?
+  /// Whether a program notices when the rules change.
+  let isWatched: Bool
 
   private static let path: Set<NetfilterHook.Point> = [.prerouting, .forward, .postrouting]
 
-  init(_ state: NetworkState) {
+  init(_ state: NetworkState, _ summary: RulesSummary?) {
+    self.summary = summary
+    // In the midst of a change nothing is known of them; programs notice that, too.
+    isWatched = state.ruleEpoch?.isWatched ?? true
     for table in state.legacyTables + state.nftables {
       switch table.family {
       case .ip, .inet: take(table)
@@ -114,8 +125,16 @@ struct Firewall {
   }
 
   /// Whether a routed packet meets nothing but what is harmless.
-  var letsRoutedPass: Bool {
-    hooksKnown && rulesets.isEmpty && strangers.isEmpty && !conntrack && !natHooks && fits
+  var letsRoutedPass: Bool { isUnderstood && rulesets.isEmpty }
+
+  /// Whether it meets rules, and they can be looked up.
+  var judges: Bool {
+    guard let summary, isUnderstood, !rulesets.isEmpty else { return false }
+    return isWatched && summary.refusal == nil && summary.chains == chains
+  }
+
+  private var isUnderstood: Bool {
+    hooksKnown && strangers.isEmpty && !conntrack && !natHooks && !defragments && fits
   }
 
   /// Whether programs have room for what stands on each hook.
@@ -156,7 +175,9 @@ struct Firewall {
     switch (hook.family, hook.owner) {
     case (.ipv4, .conntrack): conntrack = true
     case (.ipv4, .nat): natHooks = true
-    case (.ipv4, .nftables), (.ipv4, .xtables), (.ipv4, .defragmentation):
+    case (.ipv4, .defragmentation): defragments = true
+    case (.ipv4, .nftables), (.ipv4, .xtables):
+      chains[Int(hook.point.rawValue)] += 1
       if !rulesets.contains(hook.owner.text) { rulesets.append(hook.owner.text) }
     // ip_sabotage_in() lets pass what has not come through a bridge's iptables.
     case (.ipv4, .bridgeNetfilter): break

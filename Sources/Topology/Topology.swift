@@ -5,9 +5,10 @@ import OrderedJSON
 /// Derives the processing graph from a namespace's state: a pure function.
 package enum Topology {
   package static func derive(
-    _ state: NetworkState, preference: (String) -> HookPreference = { _ in .auto }
+    _ state: NetworkState, rules: RulesSummary? = nil,
+    preference: (String) -> HookPreference = { _ in .auto }
   ) -> ProcessingGraph {
-    let surroundings = Surroundings(state)
+    let surroundings = Surroundings(state, rules)
     var graph = ProcessingGraph()
     graph.hooks = surroundings.firewall.harmless
     graph.interfaces.reserveCapacity(state.links.count)

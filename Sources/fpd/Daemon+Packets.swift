@@ -86,6 +86,7 @@ extension Daemon {
       answer.append("step", reason.map { .string($0.step) } ?? .null)
       answer.append("explanation", reason.map { .string($0.meaning) } ?? .null)
     }
+    if let rule = explanation.rule.flatMap(rulebook.rule) { answer.append("rule", .string(rule)) }
     return .object(answer)
   }
 }

@@ -16,6 +16,7 @@ final class Daemon {
   let tracker: Tracker
   /// `nil` where nothing can be accelerated: see the handicaps.
   let pilot: Pilot?
+  let rulebook: Rulebook
   /// Why there is none.
   private let pilotObstacle: Reason
   private var samples: Samples
@@ -89,18 +90,21 @@ final class Daemon {
     }
     live?.replaces = pilot?.replaces
     samples = Samples()
-    tracker = try Tracker(loop: loop, log: log, live: live, handicaps: handicaps) {
+    rulebook = Rulebook()
+    tracker = try Tracker(
+      loop: loop, log: log, live: live, rulebook: rulebook, handicaps: handicaps
+    ) {
       HookPreference(rules.hook(for: $0).value)
     }
   }
 
   func run() throws {
     tracker.onChange = { [unowned self] in
-      pilot?.follow(tracker.graph, rules: tracker.state.ruleEpoch)
+      pilot?.follow(tracker.graph, tracker.state.ruleEpoch, rulebook)
       tellMonitors()
     }
     tracker.onRules = { [unowned self] in
-      pilot?.follow(tracker.graph, rules: tracker.state.ruleEpoch)
+      pilot?.follow(tracker.graph, tracker.state.ruleEpoch, rulebook)
     }
     tracker.onSettled = { [unowned self] in
       listenForReplaces()
@@ -109,7 +113,7 @@ final class Daemon {
     if let pilot {
       tracker.withoutOurs = { [unowned pilot] in pilot.withoutOurs($0) }
       pilot.onChange = { [unowned self] in
-        pilot.chooseAgain(tracker.graph, rules: tracker.state.ruleEpoch)
+        pilot.chooseAgain(tracker.graph, tracker.state.ruleEpoch, rulebook)
         settle()
       }
       pilot.mayChoose = { [unowned self] in

@@ -22,6 +22,8 @@ final class Pilot {
   private var retired: [Int32: [Counter]] = [:]
   private var isPrepared = false
   private var texts: [String: String] = [:]
+  /// What was last planned where rules are judged.
+  private var judging: [Int32: InterfacePlan] = [:]
 
   /// Interfaces whose drivers have turned out to have no XDP.
   private var withoutXDP: Set<Int32> = []
@@ -77,8 +79,9 @@ final class Pilot {
   /// Counts the replaces of iptables-legacy; `nil` where the kernel does not let it.
   var replaces: ReplaceCounter? { deployment.replaces }
 
-  /// Makes the programs for `graph` run. Those that judge by rules are told which: `rules`.
-  func follow(_ graph: ProcessingGraph, rules: RuleEpoch?) {
+  /// Makes the programs for `graph` run. Those that judge by rules are made for those of the rulebook, which
+  /// are the kernel's as of `epoch`.
+  func follow(_ graph: ProcessingGraph, _ epoch: RuleEpoch?, _ rulebook: Rulebook) {
     faults = [:]
     let present = Set(graph.interfaces.map(\.index))
     retired = retired.filter { present.contains($0.key) }
@@ -90,27 +93,14 @@ final class Pilot {
       if interface.hook == .xdp, withoutXDP.contains(interface.index), mayChoose(interface.name) {
         interface.hook = .tc
       }
-      guard let hook = Datapath.Hook(interface.hook) else { continue }
-      if interface.fast.contains(.bridge), layout.absentModules.contains("bridge") {
-        faults[interface.index] = Fault(
-          reason: .cannotReadLive, words: "the kernel's module bridge does not tell its types")
-        continue
-      }
       do {
-        guard
-          let program = try fastPath.program(
-            for: interface, hooks: graph.hooks, rules: rules, cache: &texts)
-        else {
-          continue
-        }
-        plans.append(
-          InterfacePlan(
-            interface: interface.index, name: interface.name, hook: hook, source: program.source,
-            general: program.general, config: program.config))
+        if let plan = try plan(for: interface, graph.hooks, epoch, rulebook) { plans.append(plan) }
       } catch {
-        faults[interface.index] = Fault(reason: .loadFailed, words: String(describing: error))
+        faults[interface.index] = error
       }
     }
+    judging = Dictionary(
+      plans.lazy.filter { $0.rules != nil }.map { ($0.interface, $0) }, uniquingKeysWith: { $1 })
     deployment.apply(plans)
     if !isPrepared {
       isPrepared = true
@@ -118,8 +108,39 @@ final class Pilot {
     }
   }
 
+  private func plan(
+    for interface: InterfaceGraph, _ hooks: HarmlessHooks, _ epoch: RuleEpoch?,
+    _ rulebook: Rulebook
+  ) throws(Fault) -> InterfacePlan? {
+    guard let hook = Datapath.Hook(interface.hook) else { return nil }
+    if interface.fast.contains(.bridge), layout.absentModules.contains("bridge") {
+      throw Fault(
+        reason: .cannotReadLive, words: "the kernel's module bridge does not tell its types")
+    }
+    var rules: JudgedRules?
+    if interface.judgesRules {
+      // In the midst of a change: what runs notices that, and leaves packets to the kernel.
+      guard let epoch, let shape = rulebook.shape else { return judging[interface.index] }
+      rules = JudgedRules(epoch: epoch, shape: shape)
+    }
+    do {
+      guard
+        let program = try fastPath.program(
+          for: interface, hooks: hooks, rules: rules, cache: &texts)
+      else {
+        return nil
+      }
+      return InterfacePlan(
+        interface: interface.index, name: interface.name, hook: hook, source: program.source,
+        general: program.general, config: program.config,
+        rules: rules == nil ? nil : try rulebook.maps())
+    } catch {
+      throw Fault(reason: .loadFailed, words: String(describing: error))
+    }
+  }
+
   /// Where the driver has no XDP and nobody asked for it by name, TC it is.
-  func chooseAgain(_ graph: ProcessingGraph, rules: RuleEpoch?) {
+  func chooseAgain(_ graph: ProcessingGraph, _ epoch: RuleEpoch?, _ rulebook: Rulebook) {
     let lacking = graph.interfaces.filter { interface in
       guard interface.hook == .xdp, !withoutXDP.contains(interface.index),
         case .failed(.noNativeXDP, _) = standing(of: interface.index)
@@ -128,7 +149,7 @@ final class Pilot {
     }
     guard !lacking.isEmpty else { return }
     withoutXDP.formUnion(lacking.map(\.index))
-    follow(graph, rules: rules)
+    follow(graph, epoch, rulebook)
   }
 
   /// A module that has been loaded since brings the types of what it keeps.
@@ -151,7 +172,7 @@ final class Pilot {
 
   func removeAll() { deployment.removeAll() }
 
-  private struct Fault {
+  private struct Fault: Error {
     let reason: Reason
     let words: String
   }

@@ -49,6 +49,7 @@ final class Tracker {
   private let reader: KernelReader
   private let sysctls: SysctlReader
   private let live: LiveKernelView?
+  private let rulebook: Rulebook
   private var routes: RouteTracker
 
   private var dirty: Parts = []
@@ -56,6 +57,7 @@ final class Tracker {
   private var identity = KernelIdentity()
   /// Of the rules that were last told of.
   private var ruleEpoch: RuleEpoch?
+  private var edition = 0
   private var setsIdentity: UInt64 = 0
   private var refreshTimer: EventLoop.Timer?
   private var pollTimer: EventLoop.Timer?
@@ -65,12 +67,14 @@ final class Tracker {
   private var polls = 0
 
   init(
-    loop: EventLoop, log: Log, live: LiveKernelView?, handicaps: [NetworkState.Problem],
+    loop: EventLoop, log: Log, live: LiveKernelView?, rulebook: Rulebook,
+    handicaps: [NetworkState.Problem],
     preference: @escaping (String) -> HookPreference
   ) throws {
     self.loop = loop
     self.log = log
     self.live = live
+    self.rulebook = rulebook
     self.handicaps = handicaps
     self.preference = preference
     // Listening begins before the first reading, so that nothing falls between.
@@ -125,6 +129,8 @@ final class Tracker {
     }
     if routes.noteArrivals(feed.takeArrivals(), in: &state) { mark(.addresses) }
     mark(parts)
+    let states = feed.takeStates()
+    if state.takeStates(states) { publish() }
   }
 
   private func mark(_ parts: Parts) {
@@ -220,8 +226,11 @@ final class Tracker {
   }
 
   private func publish() {
-    let next = Topology.derive(withoutOurs(state), preference: preference)
-    let sameRules = state.ruleEpoch == ruleEpoch
+    rulebook.follow(state)
+    let next = Topology.derive(
+      withoutOurs(state), rules: rulebook.summary, preference: preference)
+    let sameRules = state.ruleEpoch == ruleEpoch && rulebook.edition == edition
+    edition = rulebook.edition
     ruleEpoch = state.ruleEpoch
     guard next != graph || generation == 0 else {
       if !sameRules { onRules() }

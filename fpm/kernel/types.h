@@ -65,10 +65,12 @@ struct xdp_rxq_info {
 struct sk_buff {
 	struct net_device *dev;
 	u32 ip_summed : 2;
+	u32 mark;
 	u32 vlan_all;
 	u16 vlan_proto;
 };
 struct net_device {
+	u8 name[0];
 	u32 priv_flags : 32;
 	u32 mtu;
 	u64 state;

@@ -9,10 +9,6 @@
 
 #include "../packet.h"
 
-#ifndef JUDGES_RULES
-#define JUDGES_RULES 0
-#endif
-
 enum { HOOK_PREROUTING, HOOK_LOCAL_IN, HOOK_FORWARD, HOOK_LOCAL_OUT, HOOK_POSTROUTING };
 
 /*

@@ -158,7 +158,8 @@ extension Speed {
     }
     try measure(
       setting,
-      [Way(name: Self.linux, generator: generator, arrived: socket.dropped) { .kernel }] + hooks)
+      [Way(name: Self.linux, generator: generator, arrived: socket.dropped) { .kernel }] + hooks,
+      isClose: true)
   }
 
   /// TCP on the hook where GSO packets stay whole: through a router, and between two containers.
@@ -190,9 +191,9 @@ extension Speed {
     var rows = ["no hop: a cable", Self.linux, "fpd, tc"].map {
       SpeedResults.StreamRow(setting: setting, way: $0)
     }
-    for round in 1...rounds {
+    for round in 1...closeRounds {
       for place in rows.indices where rows[place].absent == nil {
-        Terminal.progress("TCP \(setting): \(rows[place].way) \(round)/\(rounds)")
+        Terminal.progress("TCP \(setting): \(rows[place].way) \(round)/\(closeRounds)")
         var daemon: Fpd?
         if place == 2 {
           let fpd = try Self.start("tc", in: namespace)
@@ -204,9 +205,9 @@ extension Speed {
           }
         }
         let stream = place == 0 ? straight : through
-        rows[place].gigabits.append(try stream.bulk(time).perBusySecond * 8 / 1e9)
+        rows[place].gigabits.append(try stream.bulk(closeTime).perBusySecond * 8 / 1e9)
         rows[place].transactions.append(
-          try stream.requests(time, sessions: Self.sessions).perBusySecond / 1e3)
+          try stream.requests(closeTime, sessions: Self.sessions).perBusySecond / 1e3)
         if let daemon {
           rows[place].fastShares += try Self.fastShares(daemon, ["p1", "p2"])
           try daemon.stop()

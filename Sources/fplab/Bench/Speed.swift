@@ -12,6 +12,9 @@ final class Speed {
 
   var rounds: Int { quick ? 3 : 9 }
   var time: Duration { quick ? .milliseconds(400) : .seconds(2) }
+  /// Where ways differ by a few hundredths, many short rounds tell more than few long ones.
+  var closeRounds: Int { quick ? 5 : 31 }
+  var closeTime: Duration { quick ? .milliseconds(400) : .milliseconds(600) }
   let flows = 256
   let prefixes = 50
   /// The CPU that sends and so forwards: the last, which has the fewest interrupts.
@@ -89,7 +92,8 @@ final class Speed {
   }
 
   /// Measures each way in turn, again and again, so that what disturbs the machine disturbs all of them.
-  func measure(_ setting: String, _ ways: [Way]) throws {
+  func measure(_ setting: String, _ ways: [Way], isClose: Bool = false) throws {
+    let (rounds, time) = isClose ? (closeRounds, closeTime) : (rounds, time)
     var rows = ways.map { SpeedResults.Row(setting: setting, way: $0.name, isBase: $0.isBase) }
     for round in 1...rounds {
       for (place, way) in ways.enumerated() where rows[place].absent == nil {

@@ -193,7 +193,8 @@ struct SpeedResults {
     Frames of 64 bytes (60 and the checksum that hardware appends), made by an XDP program that the
     kernel runs on live frames, sent, forwarded and counted on one CPU (number \(cpu)). Each way is
     measured for \(seconds.text(1)) s and then the next, again and again; the table shows medians, and
-    the least and the most of all rounds. Made by `fplab bench speed`\(quick ? " (quick: few rounds)" : "").
+    the least and the most of all rounds; where ways differ little (what is punted, TCP) in more and shorter
+    rounds. Made by `fplab bench speed`\(quick ? " (quick: few rounds)" : "").
 
     Machine: \(Machine.line)
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Introspection
+import Rules
 import Synth
 import Testing
 import Topology
@@ -87,7 +88,9 @@ import Topology
     var interface = try #require(graph["eth1"])
     interface.fast = [.filter, .router]
     func program(_ rules: RuleEpoch?) throws -> FastPathProgram? {
-      try fastPath.program(for: interface, hooks: graph.hooks, rules: rules)
+      try fastPath.program(
+        for: interface, hooks: graph.hooks,
+        rules: rules.map { JudgedRules(epoch: $0, shape: .some) })
     }
     #expect(try program(nil) == nil)
     #expect(try program(epoch([legacy], replaces: nil)) == nil)
@@ -95,6 +98,7 @@ import Topology
     let other = try #require(try program(epoch([legacy], replaces: 6)))
     #expect(one.source == other.source && one.config != other.config)
     #expect(one.source.contains("#define JUDGES_RULES 1\n") && one.general == nil)
+    #expect(one.source.contains(ClassifierShape.some.definitions))
     interface.fast = [.router]
     let plain = try #require(try program(epoch([legacy])))
     #expect(plain == (try program(nil)))

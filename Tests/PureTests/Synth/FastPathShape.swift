@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Introspection
+import Rules
 import Synth
 import Testing
 import Topology
@@ -20,6 +21,11 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
   case bridgeRouterTC = "bridge-router-tc"
   case bridgeVLANsXDP = "bridge-vlans-xdp"
   case bridgeVLANsTC = "bridge-vlans-tc"
+  case filterPolicyXDP = "filter-policy-xdp"
+  case filterXDP = "filter-xdp"
+  case filterTC = "filter-tc"
+  case filterAllXDP = "filter-all-xdp"
+  case bridgeFilterRouterTC = "bridge-filter-router-tc"
   case generalXDP = "general-xdp"
   case generalTC = "general-tc"
 
@@ -35,7 +41,20 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
   /// What is to be done on `interface`.
   var graph: ProcessingGraph {
     let preference: HookPreference = isXDP ? .xdp : .tc
-    return Topology.derive(state) { _ in preference }
+    return Topology.derive(state, rules: classifier == nil ? nil : .oneChain) { _ in preference }
+  }
+
+  /// What rules look at.
+  var classifier: ClassifierShape? {
+    switch self {
+    case .filterPolicyXDP:
+      ClassifierShape(fields: 0, summary: 0, size: 1 << 16, counters: 64, checks: 0)
+    case .filterXDP, .filterTC, .bridgeFilterRouterTC: .some
+    case .filterAllXDP:
+      ClassifierShape(
+        fields: (1 << 14) - 1, summary: 4, size: 1 << 22, counters: 16_384, checks: 0b1111)
+    default: nil
+    }
   }
 
   var interface: String {
@@ -60,6 +79,10 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
       var state = NetworkState.router()
       state.hooks = [.sabotage, .apparmor]
       return state
+    case .filterPolicyXDP, .filterXDP, .filterTC, .filterAllXDP:
+      var state = NetworkState.router()
+      state.hooks = [.legacyForward]
+      return state
     case .routerIntoBridges:
       var state = NetworkState.router()
       state.links += NetworkState.switching(ports: []).links.dropFirst().map { bridge in
@@ -83,8 +106,9 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
       state.sysctls.bridgeCallIPTables = 1
       state.hooks = NetfilterHook.bridgeNetfilter + [.sabotage]
       return state
-    case .bridgeRouterXDP, .bridgeRouterTC:
+    case .bridgeRouterXDP, .bridgeRouterTC, .bridgeFilterRouterTC:
       var state = NetworkState.wiredSwitch()
+      if classifier != nil { state.hooks = [.legacyForward] }
       state.addAddress(of: "br0", [10, 0, 0, 1])
       state.forward()
       return state
@@ -101,7 +125,12 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
     let fastPath = try FastPath(template, layout: layout)
     let graph = graph
     let interface = try #require(graph[interface])
-    let program = try #require(try fastPath.program(for: interface, hooks: graph.hooks))
+    let rules = classifier.map { shape in
+      JudgedRules(
+        epoch: RuleEpoch([.legacyForward], generation: nil, replaces: 5), shape: shape)
+    }
+    let program = try #require(
+      try fastPath.program(for: interface, hooks: graph.hooks, rules: rules))
     let source = isGeneral ? try #require(program.general) : program.source
     return Rendered(source: source, config: program.config)
   }
@@ -123,7 +152,29 @@ extension NetworkState {
   }
 }
 
+extension ClassifierShape {
+  /// Addresses, protocols and ports.
+  static let some = ClassifierShape(
+    fields: 0b11111, summary: 1, size: 1 << 19, counters: 1024, checks: 0)
+}
+
+extension RulesSummary {
+  /// Of one table of iptables-legacy with rules for forwarded packets.
+  static let oneChain: RulesSummary = {
+    var summary = RulesSummary()
+    summary.chains[Int(NetfilterHook.Point.forward.rawValue)] = 1
+    return summary
+  }()
+}
+
 extension NetfilterHook {
+  static let legacyForward: NetfilterHook = {
+    var hook = at(.ipv4, .forward, "ipt_do_table [ip_tables]", address: 0x10)
+    hook.argument = 0x1000
+    hook.ruleset = RuleEpoch.Table(place: 0x1008, ruleset: 0x2000)
+    return hook
+  }()
+
   static func at(
     _ family: Family, _ point: Point, _ function: String, address: UInt64
   ) -> NetfilterHook {

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * The firewall in front of the router: what the rules say to a packet that would be forwarded.
+ *
+ * Contract, Netfilter: base chains at prerouting, forward and postrouting see the packet as one, between the
+ * route that was found and the device that sends it. It has been proven before that the rules are still
+ * those that the program was made from (live/epoch.h).
+ */
+#ifndef FPM_FIREWALL_H
+#define FPM_FIREWALL_H
+
+#include "filter.h"
+#include "live/device.h"
+
+/* The name of a device, as rules compare it: 16 bytes, the rest of them zero. */
+fp_inline void read_name(struct device device, u64 *name)
+{
+	const u64 place = OFFSET(net_device, name);
+#pragma clang loop unroll(full)
+	for (u32 i = 0; i < 2; i++) {
+		name[i] = live_u32(device.address, place + i * WORD) |
+			  (u64)live_u32(device.address, place + i * WORD + WORD / 2) << 32;
+	}
+}
+
+/* GO_ON, DROP or why the packet is the kernel's; `packet->egress` is the device that IP sends by. */
+fp_inline outcome fp_firewall_judge(struct packet *packet, struct filter *filter)
+{
+	struct filter_key key = { .mark = packet->mark };
+	fp_filter_read_network(packet, &key);
+	filter->length = key.length;
+	filter->rule = FILTER_NONE;
+	if (FILTER_USES_TRANSPORT) {
+		outcome result = fp_filter_read_transport(packet, &key);
+		if (result != GO_ON)
+			return result;
+	}
+	if (FILTER_USES(FIELD_INPUT)) {
+		struct device device = device_at(packet->network_device);
+		key.input = (u32)of_device(device, ifindex);
+		read_name(device, key.input_name);
+	}
+	if (FILTER_USES(FIELD_OUTPUT)) {
+		key.output = packet->egress_index;
+		read_name(device_at(packet->egress), key.output_name);
+	}
+	key.source_mac = mac_word(packet->ethernet->source);
+	packet->filter = filter;
+	return fp_filter_judge(packet, &key, filter);
+}
+
+/* The rule that decided, from 1; 0: none did. */
+fp_inline u32 fp_rule_of(const struct packet *packet)
+{
+	return packet->filter ? packet->filter->rule + 1 : 0;
+}
+
+/* The kernel counts what it gets by itself. */
+fp_inline void fp_count_rules(const struct packet *packet, outcome outcome)
+{
+	if (packet->filter && (outcome == FORWARD || outcome == DROP))
+		fp_filter_account(packet->filter, packet->filter->length);
+}
+
+#endif
