@@ -11,7 +11,7 @@ enum MatrixIPTables {
       MatrixGroup(
         "headers", flags + icmp + fragments + laterFragments(punted: tool == .nft) + header),
       MatrixGroup("senders", senders + asked),
-      MatrixGroup("sets", setup: setCommands, undo: ["ipset destroy"], sets),
+      MatrixGroup("sets", setup: setCommands, undo: ["ipset flush list", "ipset destroy"], sets),
       MatrixGroup("chains", chains),
       MatrixGroup("policy", dropsByPolicy: true, policy),
       MatrixGroup("unknown matches", looks),
@@ -20,7 +20,8 @@ enum MatrixIPTables {
         "targets", setup: ["ipset create added hash:ip"], undo: ["ipset destroy"], targets),
       MatrixGroup("tables", tables),
       MatrixGroup("policies of tables", heads: ["mangle: :FORWARD DROP"], tablePolicies),
-      MatrixGroup("connections", connections),
+      MatrixGroup("bridges", on: .bridgeRouter, bridges),
+      MatrixGroup("connections", isKernels: true, connections),
     ]
   }
 
@@ -46,6 +47,24 @@ enum MatrixIPTables {
     MatrixCase("-i p1 ! -o p3", by: .source, meets: [.udp()], misses: [.udp().toC, .udp().at(.c)]),
     MatrixCase(
       "! -i p1 ! -o p3", by: .source, meets: [.udp().at(.c)], misses: [.udp().toC, .udp()]),
+  ]
+
+  /// Packets from A and B come in by the bridge, those to D leave by another one.
+  static let bridges: [MatrixCase] = [
+    MatrixCase(
+      "-i br0", by: .source, meets: [.udp().toC, .udp().at(.b).toC, .udp()],
+      misses: [.udp().at(.c).toC]),
+    MatrixCase("! -i br0", by: .source, meets: [.udp().at(.c).toC], misses: [.udp().toC]),
+    MatrixCase("-i p1", by: .source, misses: [.udp().toC, .udp()]),
+    MatrixCase("-i p+", by: .source, meets: [.udp().at(.c).toC], misses: [.udp().toC, .udp()]),
+    MatrixCase("-o br1", by: .source, meets: [.udp().toC], misses: [.udp()]),
+    MatrixCase("-o br+", by: .source, meets: [.udp().toC], misses: [.udp()]),
+    MatrixCase("-o p4", by: .source, misses: [.udp().toC]),
+    MatrixCase(
+      "-i br0 -o br1", by: .source, meets: [.udp().toC], misses: [.udp(), .udp().at(.c).toC]),
+    MatrixCase(
+      "-m mac --mac-source 02:00:00:00:0a:02", meets: [.udp().at(.b)], misses: [.udp()]),
+    .leaves("-p udp -m udp --dport 53 -m physdev --physdev-in p1", [.udp(53)]),
   ]
 
   private static func to(_ addresses: String...) -> [MatrixPacket] {

@@ -99,8 +99,7 @@ extension MatrixIPTables {
       "-p udp -m udp --dport 53 -m set --match-set hosts src --return-nomatch", [.udp(53)],
       "rule-effect"),
     .leaves(
-      "-p udp -m udp --dport 53 -m set --match-set hosts src --packets-gt 5", [.udp(53)],
-      "rule-effect"),
+      "-p udp -m udp --dport 53 -m set --match-set hosts src --packets-gt 5", [.udp(53)]),
   ]
 
   // MARK: What fpd does not know

@@ -17,7 +17,8 @@ enum MatrixNftables {
       MatrixGroup("hooks", hooks),
       MatrixGroup("unknown expressions", looks),
       MatrixGroup("statements", statements + copies(tool)),
-      MatrixGroup("connections", connections),
+      MatrixGroup("bridges", on: .bridgeRouter, bridges),
+      MatrixGroup("connections", isKernels: true, connections),
     ]
   }
 
@@ -45,6 +46,19 @@ enum MatrixNftables {
       misses: [.udp()]),
     MatrixCase(
       "iif p1 oif p3", by: .source, meets: [.udp().toC], misses: [.udp(), .udp().at(.c)]),
+  ]
+
+  static let bridges: [MatrixCase] = [
+    MatrixCase(
+      "iifname br0", by: .source, meets: [.udp().toC, .udp().at(.b).toC, .udp()],
+      misses: [.udp().at(.c).toC]),
+    MatrixCase("iif br0", by: .source, meets: [.udp().toC], misses: [.udp().at(.c).toC]),
+    MatrixCase("iifname p1", by: .source, misses: [.udp().toC, .udp()]),
+    MatrixCase("iifname { p1, p3 }", by: .source, meets: [.udp().at(.c).toC], misses: [.udp()]),
+    MatrixCase("oifname br1", by: .source, meets: [.udp().toC], misses: [.udp()]),
+    MatrixCase("oif br1", by: .source, meets: [.udp().at(.c).toC], misses: [.udp()]),
+    MatrixCase("oifname \"br*\"", by: .source, meets: [.udp().toC], misses: [.udp()]),
+    MatrixCase("oifname p4", by: .source, misses: [.udp().toC]),
   ]
 
   private static func to(_ addresses: String...) -> [MatrixPacket] {
@@ -214,6 +228,11 @@ enum MatrixNftables {
     MatrixCase("ip dscp != 46", meets: [.udp().tos(0xb4)], misses: [.udp().tos(0xb9)]),
     MatrixCase(
       "ip dscp { 10, 46 }", meets: [.udp().tos(0x28), .udp().tos(0xbb)], misses: [.udp().tos(0x2c)]),
+    MatrixCase(
+      "ip ecn 1", meets: [.udp().tos(1), .udp().tos(0xfd)], misses: [.udp(), .udp().tos(3)]),
+    MatrixCase(
+      "@nh,8,8 & 0x11 == 0x10", meets: [.udp().tos(0x10), .udp().tos(0x50)],
+      misses: [.udp().tos(0x11), .udp()]),
     MatrixCase(
       "ip dscp 10-12", meets: [.udp().tos(0x28), .udp().tos(0x33)],
       misses: [.udp().tos(0x27), .udp().tos(0x34)]),

@@ -80,7 +80,7 @@ extension MatrixNftables {
       ":$C-a", "in $C-a counter drop", "ip ttl vmap { 1-9 : goto $C-a, 20 : drop }", "accept",
       meets: [.udp().ttl(2), .udp().ttl(10), .udp().ttl(21)],
       misses: [.udp().ttl(11), .udp().ttl(20)]),
-    .leaves("udp dport 53 meta mark set ip ttl map { 5 : 1 }", [.udp(53)], "rule-effect"),
+    .leaves("udp dport 53 meta mark set ip ttl map { 5 : 1 }", [.udp(53)]),
   ]
 
   /// Until their elements are read with the rules.

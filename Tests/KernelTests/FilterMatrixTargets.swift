@@ -34,7 +34,7 @@ extension MatrixIPTables {
         [.tcp(53, .syn, options: [2, 4, 5, 180])], "rule-effect", misses: [.tcp(53), .udp(53)]),
       .leaves(
         "mangle: -A FORWARD -d $D -p tcp -m tcp --dport 53 -j ECN --ecn-tcp-remove",
-        [.tcp(53, .syn)], "rule-effect"),
+        [.tcp(53, .syn)], "rule-effect", misses: [.tcp(54), .udp(53)]),
       // Its packets are the kernel's from the start; those that were decided before are not.
       MatrixCase(
         "-p udp -m udp --dport 53 -j DROP", "-p udp -j REJECT", meets: [.udp(53)],

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Lab
 
 /// Rules that ask for one thing, with packets on both sides of its edge.
 ///
@@ -66,22 +67,28 @@ struct MatrixCase: Sendable {
 /// Cases whose rules are there at the same time.
 struct MatrixGroup: Sendable {
   let name: String
+  var topology = ContractTopology.router
   /// What else is there; the second takes it back.
   var setup: [String] = []
   var undo: [String] = []
   var dropsByPolicy = false
+  /// Nothing of it is fast: fpd may leave the interfaces alone.
+  var isKernels = false
   /// Not of the policy alone: chains and their policies, as a tool is given them.
   var heads: [String] = []
   let cases: [MatrixCase]
 
   init(
-    _ name: String, setup: [String] = [], undo: [String] = [], dropsByPolicy: Bool = false,
-    heads: [String] = [], _ cases: [MatrixCase]
+    _ name: String, on topology: ContractTopology = .router, setup: [String] = [],
+    undo: [String] = [], dropsByPolicy: Bool = false,
+    isKernels: Bool = false, heads: [String] = [], _ cases: [MatrixCase]
   ) {
     self.name = name
+    self.topology = topology
     self.setup = setup
     self.undo = undo
     self.dropsByPolicy = dropsByPolicy
+    self.isKernels = isKernels
     self.heads = heads
     self.cases = cases
   }

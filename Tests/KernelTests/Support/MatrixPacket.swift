@@ -14,7 +14,7 @@ struct MatrixPacket: Sendable {
     var source: IPv4Address { address(0x0a4d_0000) }
     /// Behind host B.
     var destination: IPv4Address { address(0x0a09_0000) }
-    /// Behind host C.
+    /// Behind host C, or D where there are bridges.
     var other: IPv4Address { address(0x0a0a_0000) }
     var chain: String { "c\(number)" }
 
@@ -95,7 +95,7 @@ struct MatrixPacket: Sendable {
   func mac(_ mac: MAC) -> Self { having { $0.mac = mac } }
   func from(_ address: IPv4Address) -> Self { having { $0.source = address } }
   func to(_ address: IPv4Address) -> Self { having { $0.goal = .address(address) } }
-  /// To host C instead of B.
+  /// To host C instead of B, or where there are bridges to D instead of C.
   var toC: Self { having { $0.goal = .other } }
   func ttl(_ ttl: UInt8) -> Self { having { $0.ttl = ttl } }
   func tos(_ tos: UInt8) -> Self { having { $0.tos = tos } }
@@ -113,13 +113,14 @@ struct MatrixPacket: Sendable {
     }
   }
 
-  func shot(in place: Place, id: UInt16) -> Shot {
+  func shot(in place: Place, id: UInt16, on topology: ContractTopology) -> Shot {
     let (from, to) = addresses(in: place)
     let ip = IPv4(from: from, to: to, transport) {
       ($0.ttl, $0.tos, $0.identification) = (ttl, tos, id)
       ($0.fragmentOffset, $0.moreFragments) = (offset, more)
     }
-    return Shot(
-      host: host, bytes: Packet(from: mac ?? host.mac, to: host.gateway, .ipv4(ip)).bytes)
+    let isBridged = topology.isBridge && (host == .a || host == .b)
+    let gateway = isBridged ? ContractHost.bridgeMAC : host.gateway
+    return Shot(host: host, bytes: Packet(from: mac ?? host.mac, to: gateway, .ipv4(ip)).bytes)
   }
 }
