@@ -229,6 +229,6 @@ enum Effects {
     "connlimit", "hashlimit", "limit", "nfacct", "quota", "rateest", "recent", "statistic",
     // Expressions of nftables.
     "dnat", "dup", "dynset", "flow_offload", "fwd", "last", "log", "masquerade", "notrack",
-    "objref", "queue", "redirect", "snat", "synproxy", "tproxy",
+    "numgen", "objref", "queue", "redirect", "snat", "synproxy", "tproxy",
   ]
 }

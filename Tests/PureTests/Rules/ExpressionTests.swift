@@ -205,6 +205,18 @@ import Testing
     }
   }
 
+  /// A rule without a verdict may write to the packet.
+  @Test func whatMayWriteIsPuntedWithoutAVerdict() {
+    for name in ["payload", "meta", "ct", "exthdr", "log", "new thing"] {
+      let flat = flat([
+        source, .compare(.equal, from: first, value(0x0a00_0001, 4)),
+        .other(UnknownExtension(name)),
+      ])
+      #expect(flat.judge(from(1)).judgement.isPunt, "\(name)")
+      #expect(flat.judge(from(2)).judgement == .accept, "\(name)")
+    }
+  }
+
   @Test func whatHasAnEffectConcernsAllWhoComeToIt() {
     let effects: [(RuleExpression, FlatRule.Cause)] = [
       (.other(UnknownExtension("limit")), .effect("limit")),
@@ -212,6 +224,11 @@ import Testing
       (.conntrackWrite(key: 3, direction: 2, from: first), .effect("ct set")),
       (.reject(type: 0, code: 0), .effect("reject")), (.untrack, .effect("notrack")),
       (.other(UnknownExtension("new thing")), .unknown("new thing")),
+      (.other(UnknownExtension("payload")), .effect("payload set")),
+      (.other(UnknownExtension("meta")), .unknown("meta")),
+      (.other(UnknownExtension("ct")), .unknown("ct")),
+      (.other(UnknownExtension("exthdr")), .unknown("exthdr")),
+      (.other(UnknownExtension("numgen")), .effect("numgen")),
       (.queue(number: 0, count: 1, flags: 0, from: nil), .effect("queue")),
       (.object(type: 1, name: "c"), .effect("objref")),
     ]
