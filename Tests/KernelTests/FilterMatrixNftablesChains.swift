@@ -127,19 +127,27 @@ extension MatrixNftables {
         left: [.udp(54)]),
     ]
 
+  /// Also where the rule says nothing else.
   private static func acts(_ statement: String) -> [MatrixCase] {
-    [.leaves("udp dport 53 \(statement)", [.udp(53), .udp(53)], "rule-effect")]
+    let packets: [MatrixPacket] = [.udp(53), .udp(53)]
+    return [
+      .leaves("udp dport 53 \(statement)", packets, "rule-effect"),
+      .leaves("bare udp dport 53 \(statement)", packets, "rule-effect"),
+    ]
   }
 
   static let statements: [MatrixCase] =
     [
-      "limit rate 1/hour burst 1 packets counter drop", "quota over 50 bytes counter drop",
-      "quota until 50 bytes counter drop", "numgen inc mod 2 0 counter drop", "log",
-      "log prefix \"words\" counter drop", "log group 5",
+      "limit rate 1/hour burst 1 packets", "quota over 50 bytes", "quota until 50 bytes",
+      "numgen inc mod 2 0", "log", "log prefix \"words\"", "log group 5",
       "reject", "reject with icmp host-unreachable", "reject with icmp admin-prohibited",
-      "meta mark set 5", "meta priority set 1:1", "ip dscp set 5",
+      "meta mark set 5",
+      "meta priority set 1:1", "ip dscp set 5",
       "ip ttl set 9", "udp dport set 77", "meta nftrace set 1",
     ].flatMap(acts) + [
+      .leaves(
+        "bare tcp dport 53 tcp option maxseg size set 500",
+        [.tcp(53, .syn, options: [2, 4, 5, 180])], "rule-effect", misses: [.tcp(54), .udp(53)]),
       .leaves(
         "meta l4proto udp limit rate 1/hour burst 1 packets udp dport 53", [.udp(53), .udp(54)],
         "rule-effect", misses: [.tcp(53)]),

@@ -47,7 +47,7 @@ extension Kernel {
         table ip t {
           set timed { type ipv4_addr; timeout 1h; elements = { 10.0.0.1 }; }
           set mayTime { type ipv4_addr; flags timeout; elements = { 10.0.0.1 }; }
-          set dynamic { type ipv4_addr; flags dynamic; elements = { 10.0.0.1 }; }
+          set changed { type ipv4_addr; flags dynamic; elements = { 10.0.0.1 }; }
           set counting { type ipv4_addr; counter; elements = { 10.0.0.1 }; }
           set updated { type ipv4_addr; elements = { 10.0.0.1 }; }
           set steady { type ipv4_addr; elements = { 10.0.0.1 }; }
@@ -60,7 +60,7 @@ extension Kernel {
       try namespace.nft("add rule ip t c add @updated { ip saddr }")
       try namespace.inside {
         let reader = try RulesetReader()
-        for name in ["timed", "mayTime", "dynamic", "counting", "updated", "objects"] {
+        for name in ["timed", "mayTime", "changed", "counting", "updated", "objects"] {
           let found = try set(name, reader)
           #expect(!found.isRead && found.elements.isEmpty, "\(name)")
         }

@@ -8,7 +8,7 @@ import Lab
 /// behind B and that behind C, `$C` its chain. Other lines:
 /// - `:$C-a`: another chain;
 /// - `-A …` (iptables): a whole rule, `raw: -A …` in another table;
-/// - `in $C-a …` (nft): a rule in that chain, `forward …` in the first one; `table …`: something else in
+/// - `bare …` (nft): a rule that says nothing of what becomes of the packet; `in $C-a …`: one in that chain, `forward …` in the first one; `table …`: something else in
 ///   the table; `own …`: a whole table.
 struct MatrixCase: Sendable {
   enum Dispatch: Sendable { case destination, source, none }

@@ -134,6 +134,8 @@ enum MatrixTool: String, Sendable, CaseIterable, CustomTestStringConvertible {
         } else if words.first == "in", words.count > 2 {
           let place = chains.firstIndex { $0.name == words[1] }
           if let place { chains[place].rules.append(rest(2)) }
+        } else if words.first == "bare" {
+          rules.append(rest(1))
         } else {
           let acts = words.contains { Self.acting.contains($0) }
           rules.append(acts ? rule : "\(rule) counter \(target)")
