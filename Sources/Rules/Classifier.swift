@@ -83,7 +83,7 @@ extension Classifier.Build {
       }
     }
     // Rules that only look at something late are found by a row, too.
-    if isConditional && fields == 0 { fields = ClassifierField.kind.bit }
+    if isConditional { fields = ClassifierShape.rounded(fields) }
     for field in ClassifierField.allCases where fields & field.bit != 0 {
       switch field {
       case .input: layInterfaces(interfaces, input: true)

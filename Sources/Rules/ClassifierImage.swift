@@ -40,6 +40,13 @@ package struct ClassifierShape: Equatable, Hashable, Sendable {
     return asking.contains { uses($0) }
   }
 
+  /// What most rules ask for is looked at if any of it is asked for, at a few nanoseconds: the next rule then
+  /// needs no other program.
+  static func rounded(_ fields: UInt32) -> UInt32 {
+    let usual: [ClassifierField] = [.source, .destination, .kind, .sourcePort, .destinationPort]
+    return usual.reduce(fields) { $0 | $1.bit }
+  }
+
   /// Whether an interface more or less makes another image.
   package var usesInterfaces: Bool { uses(.input) || uses(.output) }
 

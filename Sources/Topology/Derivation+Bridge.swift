@@ -82,6 +82,9 @@ extension Derivation {
         (called && !firewall.letsRoutedPass, "IPv4"), (called6, "IPv6"), (calledARP, "ARP"),
       ]
       punt(.bridgeNetfilter, families.filter(\.0).map(\.1).joined(separator: ", "))
+    } else if firewall.bridgeNetfilter, !firewall.letsRoutedPass {
+      // Programs do not look whether it is called.
+      punt(.bridgeNetfilter, "IPv4, if told to")
     }
   }
 }

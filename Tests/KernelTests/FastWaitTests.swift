@@ -34,7 +34,7 @@ extension Kernel {
         last = now
       }
       // What is not to be accelerated any more is not when `wait` returns.
-      try router.run("iptables-legacy -A FORWARD -s 10.9.9.9 -j DROP")
+      try router.run("ip rule add from 10.9.9.9 lookup 100")
       #expect(try fpd.fpctl("wait").status == 0)
       #expect(try fpd.interface("p1")["accelerated"] == false)
       #expect(try fpd.stop() == 0)

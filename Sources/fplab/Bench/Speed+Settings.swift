@@ -3,7 +3,7 @@ import Lab
 
 extension Speed {
   /// A cable, the generator at one end and the sink at the other: what there is besides forwarding.
-  private func base() throws -> Way {
+  func base() throws -> Way {
     let bed = Testbed()
     let (from, to) = (try bed.add("from"), try bed.add("to"))
     try bed.cable(.init(from, "eth0", "10.0.1.2/24"), .init(to, "eth0", "10.0.1.1/24"))
@@ -21,14 +21,14 @@ extension Speed {
     }
   }
 
-  private func spread(_ traffic: inout LoadTraffic) {
+  func spread(_ traffic: inout LoadTraffic) {
     traffic.flows = flows
     traffic.destinations = prefixes
     traffic.step = 256
   }
 
   /// Two hosts and a router with 50 routes to the second, whose port can take redirected frames.
-  private func routerBed() throws -> (Testbed, Namespace) {
+  func routerBed() throws -> (Testbed, Namespace) {
     let bed = try Testbed.hostRouterHost()
     let router = try bed["router"]
     let right = try bed["right"].mac(of: "eth0")
@@ -106,7 +106,7 @@ extension Speed {
   /// Connections that ask at the same time, as the pods of a node do.
   static let sessions = 32
 
-  private func fpd(
+  func fpd(
     _ hook: String, in namespace: Namespace, _ interfaces: [String], _ generator: LoadGenerator,
     _ arrived: @escaping () throws -> Int
   ) -> Way {

@@ -5,6 +5,8 @@ import Lab
 enum Fate: Sendable {
   /// Every frame was forwarded by the fast path, none punted.
   case fast
+  /// Every frame was dropped by the fast path.
+  case dropped
   /// Every frame was left to the kernel for this reason, or for one of several: `route-type|no-route`.
   case punted(String)
   /// The fast path forwarded nothing: why not is its own affair.

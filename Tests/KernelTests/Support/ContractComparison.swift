@@ -24,7 +24,7 @@ enum ContractComparison {
       if result.kernel != without.kernel {
         problems.append("the kernel counts \(result.kernel) and without fpd \(without.kernel)")
       }
-    case .fast, .counts, .grows, .growsWithout, .either: break
+    case .fast, .dropped, .counts, .grows, .growsWithout, .either: break
     }
     return problems
   }
@@ -35,11 +35,14 @@ enum ContractComparison {
     let right: Bool
     switch fate {
     case .fast: right = forwarded == frames && punted.isEmpty
+    case .dropped: right = counters == ["dropped": frames]
     case .punted(let reasons):
       let sum = reasons.split(separator: "|").reduce(0) { $0 + (counters[String($1)] ?? 0) }
       // Interfaces that are not accelerated count nothing, and were looked at before.
-      right = forwarded == 0 && (sum >= frames && (frames > 0 || sum > 0) || counters.isEmpty)
-    case .slow: right = forwarded == 0
+      right =
+        forwarded + (counters["dropped"] ?? 0) == 0
+        && (sum >= frames && (frames > 0 || sum > 0) || counters.isEmpty)
+    case .slow: right = forwarded + (counters["dropped"] ?? 0) == 0
     case .counts(let wanted): right = counters == wanted
     case .grows(let name): right = (counters[name] ?? 0) > 0
     case .growsWithout(let name, let other):

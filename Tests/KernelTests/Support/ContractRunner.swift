@@ -220,7 +220,7 @@ final class ContractRunner {
     switch fate {
     case .punted(let reasons): reasons.split(separator: "|").contains { missing.contains($0) }
     case .slow, .either: true
-    case .fast, .counts, .grows, .growsWithout: false
+    case .fast, .dropped, .counts, .grows, .growsWithout: false
     }
   }
 
