@@ -30,7 +30,7 @@ extension Derivation {
     let firewall = surroundings.firewall
     let free =
       !slowPath[judged...].contains { all.contains($0.reason) } && firewall.hooksKnown
-      && !(firewall.bridgeNetfilter && !firewall.letsRoutedPass)
+      && (!firewall.bridgeNetfilter || firewall.letsRoutedPass || firewall.judges)
     if port != nil, free {
       fast.insert(.bridge)
       if settings.vlanFiltering { meetsVLANs = true }
