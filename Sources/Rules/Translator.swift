@@ -159,11 +159,9 @@ struct RuleWalk {
   mutating func punt(_ why: FlatRule.Cause) { end([(alternatives, .punt(cause ?? why))]) }
 
   mutating func end(_ target: Target) {
-    if let cause {
-      // Without consequences it does not matter whether the rule is met.
-      if target == .fallThrough && counted == nil { return }
-      return punt(cause)
-    }
+    // Without consequences it does not matter whether the rule is met.
+    if target == .fallThrough && counted == nil { return }
+    if let cause { return punt(cause) }
     let outcome: TranslatedRule.Outcome =
       switch target {
       case .fallThrough: .fallThrough

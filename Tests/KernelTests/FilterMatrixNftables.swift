@@ -171,6 +171,7 @@ enum MatrixNftables {
     MatrixCase(
       "udp dport 53", meets: [.udp(53).first], misses: [.udp(54).first, .tcp(53).fragment(3)],
       left: [.udp(53).fragment(3)]),
+    MatrixCase("bare udp dport 53", misses: [.udp(53), .udp(53).fragment(3)]),
     MatrixCase(
       "udp dport != 53", meets: [.udp(54).first], misses: [.udp(53).first],
       left: [.udp(54).fragment(3)]),

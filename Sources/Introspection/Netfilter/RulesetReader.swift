@@ -23,8 +23,8 @@ package final class RulesetReader {
   /// How often a ruleset that changes while it is read is read again.
   static let attempts = 10
 
-  /// How many elements of a named set are part of the ruleset: reading them takes about a microsecond each
-  /// with every commit.
+  /// How many elements of a named set are part of the ruleset: reading them takes about two microseconds
+  /// each, with every commit.
   package static let elementLimit = 65_536
 
   // MARK: nftables

@@ -81,14 +81,14 @@ import Testing
     #expect(flat.judge(to(53)).judgement == .drop)
     #expect(
       flat.judge(.with { ($0.transport, $0.destinationPort) = (132, 53) }).judgement == .accept)
-    #expect(flat.judge(.with { $0.laterFragment = true }).judgement == .accept)
+    #expect(flat.judge(.with { $0.laterFragment = true }).judgement == .punt(.unknown("fragment")))
   }
 
   /// `th dport` without a protocol may be anything's third and fourth byte.
   @Test func portsWithoutAProtocolAreNotGuessed() {
     let flat = flat([port, .compare(.equal, from: first, value(53, 2)), .verdict(.drop)])
     #expect(flat.judge(to(53)).judgement == .punt(.unknown("cmp")))
-    #expect(flat.judge(.with { $0.laterFragment = true }).judgement == .accept)
+    #expect(flat.judge(.with { $0.laterFragment = true }).judgement == .punt(.unknown("fragment")))
   }
 
   @Test func intervalsEndBeforeTheirEnd() {
