@@ -62,7 +62,7 @@ struct SetContents {
   /// and such as have elements that do something when they are found.
   init?(_ set: NamedSet, lengths: [Int]) {
     guard set.flags.isDisjoint(with: [.timeout, .dynamic, .objectMap]), set.timeout == 0,
-      set.statements.isEmpty, set.flags.contains(.anonymous) || !set.elements.isEmpty
+      set.statements.isEmpty, set.flags.contains(.anonymous) || set.isRead
     else { return nil }
     let padded = lengths.reduce(0) { $0 + (lengths.count > 1 ? ($1 + 3) & ~3 : $1) }
     // Not every kernel tells the lengths of a concatenation.

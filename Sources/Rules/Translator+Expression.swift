@@ -44,7 +44,7 @@ extension Translator {
     case .extensionHeader(let header) where header.from == nil:
       registers.forgetAll()
       walk.note("exthdr")
-    case .other(let kept) where Self.harmless.contains(kept.name):
+    case .other(let kept) where Self.reading.contains(kept.name):
       registers.forgetAll()
       walk.note(kept.name)
     default:
@@ -53,6 +53,12 @@ extension Translator {
     }
     return true
   }
+
+  /// Expressions that write to registers alone, whatever their attributes say. Not those of which another
+  /// form writes to the packet or what belongs to it: payload, meta, ct, exthdr.
+  private static let reading: Set<String> = [
+    "cmp", "range", "bitwise", "byteorder", "fib", "rt", "socket", "hash", "xfrm", "tunnel",
+  ]
 
   static func outcome(_ verdict: Verdict) -> TranslatedRule.Outcome {
     switch verdict {
@@ -70,6 +76,7 @@ extension Translator {
   /// Why a rule with an expression that does something is the kernel's.
   private static func cause(_ expression: RuleExpression) -> FlatRule.Cause {
     switch expression {
+    case .other(let kept) where kept.name == "payload": .effect("payload set")
     case .other(let kept): Effects.cause(kept.name)
     case .nat(let nat): .effect(nat.statement)
     case .metaWrite: .effect("meta set")
@@ -103,7 +110,9 @@ extension Translator {
         source: .payload(base: base, offset: offset), length: Int(length), isSettled: !transport),
       to)
     guard transport else { return true }
-    // nft_payload_eval() ends the rule where there is no transport header.
+    // In a later fragment nft_payload_fast_eval() reads what lies in the header's place, as far as it is at
+    // hand; else nft_payload_eval() ends the rule.
+    walk.setAside(.unknown("fragment")) { require(&$0, .laterFragment, ValueSet(1)) }
     return walk.meet { met in
       one(met) { require(&$0, .laterFragment, ValueSet(0)) }
     }

@@ -60,15 +60,11 @@ extension Translator {
     }
   }
 
-  /// Matches and parts of a rule that look, and neither remember anything nor drop the packet
-  /// (`hotdrop`).
+  /// Matches that look, and neither remember anything nor drop the packet (`hotdrop`).
   static let harmless: Set<String> = [
     "conntrack", "state", "connmark", "connlabel", "connbytes", "helper", "time", "owner", "policy",
     "string", "bpf", "realm", "cpu", "devgroup", "cgroup", "rpfilter", "addrtype", "physdev", "mac",
     "mark", "header flags", "interface mask",
-    // Expressions of nftables.
-    "cmp", "range", "bitwise", "byteorder", "payload", "meta", "ct", "fib", "rt", "socket",
-    "exthdr", "hash", "xfrm", "tunnel",
   ]
 
   // MARK: Ways to answer

@@ -91,6 +91,9 @@ struct RuleWalk {
   /// Why it is not known whether it is.
   private var cause: FlatRule.Cause?
   private var counted: [Conjunction]?
+  /// Packets that only the kernel knows to meet the rest of the rule or not.
+  private var aside: [Conjunction] = []
+  private var asideCause: FlatRule.Cause = .tooMany
   /// Whether there was a condition behind the counter.
   private var narrowed = false
 
@@ -129,6 +132,15 @@ struct RuleWalk {
   /// Something that is not understood, and of no consequence when the rest of the rule is not met.
   mutating func note(_ name: String) { cause = cause ?? .unknown(name) }
 
+  /// Some of the packets that came so far are the kernel's, if the rule does anything.
+  mutating func setAside(_ why: FlatRule.Cause, _ narrow: (inout Conjunction) -> Void) {
+    for var conditions in alternatives {
+      narrow(&conditions)
+      if conditions.isPossible { aside.append(conditions) }
+    }
+    asideCause = why
+  }
+
   /// A counter; false when it stops the rule's being followed.
   mutating func count() -> Bool {
     if let cause {
@@ -147,11 +159,9 @@ struct RuleWalk {
   mutating func punt(_ why: FlatRule.Cause) { end([(alternatives, .punt(cause ?? why))]) }
 
   mutating func end(_ target: Target) {
-    if let cause {
-      // Without consequences it does not matter whether the rule is met.
-      if target == .fallThrough && counted == nil { return }
-      return punt(cause)
-    }
+    // Without consequences it does not matter whether the rule is met.
+    if target == .fallThrough && counted == nil { return }
+    if let cause { return punt(cause) }
     let outcome: TranslatedRule.Outcome =
       switch target {
       case .fallThrough: .fallThrough
@@ -187,6 +197,9 @@ struct RuleWalk {
       counts = false
     }
     result.overlaps = overlaps
+    if !aside.isEmpty {
+      result.branches.append(.init(conditions: aside, outcome: .punt(asideCause), counts: false))
+    }
     for (conditions, outcome) in branches where !conditions.isEmpty {
       if outcome == .fallThrough && !counts && !overlaps { continue }
       if case .punt = outcome {
@@ -214,6 +227,6 @@ enum Effects {
     "connlimit", "hashlimit", "limit", "nfacct", "quota", "rateest", "recent", "statistic",
     // Expressions of nftables.
     "dnat", "dup", "dynset", "flow_offload", "fwd", "last", "log", "masquerade", "notrack",
-    "objref", "queue", "redirect", "snat", "synproxy", "tproxy",
+    "numgen", "objref", "queue", "redirect", "snat", "synproxy", "tproxy",
   ]
 }

@@ -216,11 +216,11 @@ extension Kernel {
 
       let plain = try #require(table.set(named: "plain"))
       #expect(plain.size == 100 && plain.keyLength == 4 && plain.flags == [])
-      #expect(plain.elements.isEmpty)
       let elements = try namespace.inside {
         try RulesetReader().elements(of: "plain", table: "t", family: .ip)
       }
       #expect(elements.map(\.key) == [[10, 0, 0, 1], [10, 0, 0, 2]])
+      #expect(plain.isRead && plain.elements == elements)
       #expect(try #require(table.set(named: "nets")).flags == .interval)
       let pairs = try #require(table.set(named: "pairs"))
       #expect(pairs.flags == [.interval, .timeout, .concatenation])

@@ -2,8 +2,9 @@
 
 /// A set or map of an nftables table.
 ///
-/// Elements of anonymous sets are part of the rule that holds them and so are kept; those of named
-/// sets come and go like routes and are read on demand (`RulesetReader.elements`).
+/// Elements of anonymous sets are part of the rule that holds them. Those of named sets are kept where
+/// only commits change them, so that the ruleset's generation covers them; where packets or time do, they
+/// are read on demand (`RulesetReader.elements`).
 package struct NamedSet: Equatable, Sendable {
   package var name: String
   package var flags: Flags = []
@@ -23,8 +24,9 @@ package struct NamedSet: Equatable, Sendable {
   package var timeout: UInt64 = 0
   /// Names of the statements each element runs when it matches.
   package var statements: [String] = []
-  /// Of an anonymous set; empty for a named one.
   package var elements: [Element] = []
+  /// Whether `elements` are all that the set has; else there are none in it.
+  package var isRead = false
 
   package init(name: String) { self.name = name }
 
@@ -40,6 +42,12 @@ package struct NamedSet: Equatable, Sendable {
     package static let dynamic = Flags(rawValue: 32)
     package static let objectMap = Flags(rawValue: 64)
     package static let concatenation = Flags(rawValue: 128)
+  }
+
+  /// Whether its elements stay as they are from one generation of the ruleset to the next, as far as the
+  /// set itself tells: rules may add some to a set that does not say so.
+  var isSteady: Bool {
+    flags.isDisjoint(with: [.timeout, .dynamic, .objectMap]) && timeout == 0 && statements.isEmpty
   }
 
   package var isVerdictMap: Bool { flags.contains(.map) && dataType == 0xffff_ff00 }

@@ -9,20 +9,26 @@ package struct NftablesRuleset {
   private var chainIndex: [[String: Int]] = []
   private var keyLengths: [[String: Int]] = []
   private var tableHandles: [UInt64?] = []
-  /// The sets whose elements are part of the rules.
-  private(set) var anonymousSets: [AnonymousSet] = []
+  /// The sets whose elements are part of the ruleset.
+  private(set) var setsToRead: [SetToRead] = []
+  /// The sets that rules add elements to, or take some from, by table.
+  private var updatedSets: [Set<String>] = []
   /// Where the last rule went: rules come chain by chain.
   private var last: (key: TableKey, chain: String, at: (Int, Int))?
 
-  /// Where an anonymous set is.
-  struct AnonymousSet {
+  /// Where a set is.
+  struct SetToRead {
     var table: Int
     var set: Int
-    /// Told apart by handles, which the kernel uses once in a namespace and in a table. `nil` where
-    /// its elements may read otherwise later, as a verdict map's when a chain is renamed.
-    var lasting: Lasting?
+    var identity: Identity?
+    /// Whether its elements never read otherwise: those of a named set do, and those of a verdict map when
+    /// a chain is renamed.
+    var isConstant: Bool
+    /// Anonymous sets are as long as a rule that somebody wrote.
+    var isNamed: Bool
 
-    struct Lasting: Hashable {
+    /// Handles, which the kernel uses once in a namespace and in a table.
+    struct Identity: Hashable {
       var table: UInt64
       var set: UInt64
     }
@@ -43,6 +49,7 @@ package struct NftablesRuleset {
     chainIndex.append([:])
     keyLengths.append([:])
     let handle = Int(NFTA_TABLE_HANDLE.rawValue)
+    updatedSets.append([])
     tableHandles.append(Attributes(payload, after: 4).first(handle)?.big64)
     return .yes
   }
@@ -59,15 +66,19 @@ package struct NftablesRuleset {
     guard let (table, set) = NamedSet.parse(payload) else { return .malformed }
     guard let at = index(payload, table) else { return .ownerMissing }
     keyLengths[at][set.name] = Int(set.keyLength)
-    if set.flags.contains(.anonymous) {
-      var anonymous = AnonymousSet(table: at, set: tables[at].sets.count, lasting: nil)
+    let isNamed = !set.flags.contains(.anonymous)
+    if !isNamed || set.isSteady {
+      let isConstant =
+        !isNamed && set.flags.contains(.constant)
+        && set.flags.isDisjoint(with: [.map, .objectMap])
+      var place = SetToRead(
+        table: at, set: tables[at].sets.count, identity: nil, isConstant: isConstant,
+        isNamed: isNamed)
       let handle = Attributes(payload, after: 4).first(Int(NFTA_SET_HANDLE.rawValue))?.big64
-      if let handle, let table = tableHandles[at], set.flags.contains(.constant),
-        set.flags.isDisjoint(with: [.map, .objectMap])
-      {
-        anonymous.lasting = .init(table: table, set: handle)
+      if let handle, let table = tableHandles[at] {
+        place.identity = .init(table: table, set: handle)
       }
-      anonymousSets.append(anonymous)
+      setsToRead.append(place)
     }
     tables[at].sets.append(set)
     return .yes
@@ -102,14 +113,25 @@ package struct NftablesRuleset {
     }
     guard let at = last?.at else { return .ownerMissing }
     tables[at.0].chains[at.1].rules.append(rule)
+    for expression in rule.expressions {
+      switch expression {
+      case .updateSet(let update): updatedSets[at.0].insert(update.set)
+      case .other(let kept) where kept.name == "dynset":
+        updatedSets[at.0].formUnion(tables[at.0].sets.map(\.name))
+      default: break
+      }
+    }
     return .yes
   }
 
-  /// The tables, each with the tool that made it.
+  /// The tables, each with the tool that made it, and without elements that packets may change.
   package var finished: [RuleTable] {
-    tables.map { table in
+    zip(tables, updatedSets).map { table, updated in
       var table = table
       if table.looksMadeByIptables { table.backend = .iptablesNft }
+      for place in table.sets.indices where updated.contains(table.sets[place].name) {
+        (table.sets[place].elements, table.sets[place].isRead) = ([], false)
+      }
       return table
     }
   }

@@ -4,7 +4,7 @@ import Netlink
 /// A table of rules, whichever of the kernel's three firewalls keeps it.
 ///
 /// Two values are equal when the configuration is: counters, the state of limits and quotas and the
-/// number of elements in a named set are not part of it.
+/// elements of sets that packets or time change are not part of it.
 package struct RuleTable: Equatable, Sendable {
   package var family: RuleFamily
   package var name: String

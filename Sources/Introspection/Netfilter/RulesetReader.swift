@@ -10,7 +10,10 @@ import Netlink
 /// for, because asking would create it and hook it into the packet path.
 package final class RulesetReader {
   private var socket: NetlinkSocket
-  private var anonymousElements: [NftablesRuleset.AnonymousSet.Lasting: [NamedSet.Element]] = [:]
+  private typealias SetIdentity = NftablesRuleset.SetToRead.Identity
+  private var constantElements: [SetIdentity: [NamedSet.Element]] = [:]
+  /// Named sets that had too many elements: they are not asked again, which would take its time.
+  private var longSets: Set<SetIdentity> = []
 
   package init() throws(NetlinkError) {
     // The kernel answers dumps in pieces no larger than what is read, whatever the buffer's size.
@@ -19,6 +22,10 @@ package final class RulesetReader {
 
   /// How often a ruleset that changes while it is read is read again.
   static let attempts = 10
+
+  /// How many elements of a named set are part of the ruleset: reading them takes about two microseconds
+  /// each, with every commit.
+  package static let elementLimit = 65_536
 
   // MARK: nftables
 
@@ -63,33 +70,52 @@ package final class RulesetReader {
     return ruleset.finished
   }
 
-  /// Asks for the elements of each anonymous set. The kernel finds a set by walking all of a table's,
-  /// so that thousands of them take seconds; those that cannot have changed are not asked for again.
+  /// Asks for the elements of each set that is part of the ruleset. The kernel finds a set by walking all of
+  /// a table's, so that thousands of them take seconds; those that cannot have changed are not asked for
+  /// again.
   private func addElements(to ruleset: inout NftablesRuleset) throws(NetlinkError) {
-    var kept: [NftablesRuleset.AnonymousSet.Lasting: [NamedSet.Element]] = [:]
-    for anonymous in ruleset.anonymousSets {
-      let (table, set) = (anonymous.table, anonymous.set)
-      if let lasting = anonymous.lasting, let elements = anonymousElements[lasting] {
-        ruleset.tables[table].sets[set].elements = elements
-        kept[lasting] = elements
+    var kept: [SetIdentity: [NamedSet.Element]] = [:]
+    var long: Set<SetIdentity> = []
+    for place in ruleset.setsToRead {
+      let (table, set, identity) = (place.table, place.set, place.identity)
+      if place.isNamed, let identity, longSets.contains(identity) {
+        long.insert(identity)
         continue
       }
-      let elements = try elements(
-        of: ruleset.tables[table].sets[set].name, table: ruleset.tables[table].name,
-        family: ruleset.tables[table].family)
+      var elements = place.isConstant ? identity.flatMap { constantElements[$0] } : nil
+      if elements == nil {
+        elements = try self.elements(
+          of: ruleset.tables[table].sets[set].name, table: ruleset.tables[table].name,
+          family: ruleset.tables[table].family, upTo: place.isNamed ? Self.elementLimit : .max)
+      }
+      guard let elements else {
+        if let identity {
+          long.insert(identity)
+          longSets.insert(identity)
+        }
+        continue
+      }
       ruleset.tables[table].sets[set].elements = elements
-      if let lasting = anonymous.lasting {
-        kept[lasting] = elements
-        anonymousElements[lasting] = elements  // at hand if this attempt is interrupted
+      ruleset.tables[table].sets[set].isRead = true
+      if place.isConstant, let identity {
+        kept[identity] = elements
+        constantElements[identity] = elements  // at hand if this attempt is interrupted
       }
     }
-    anonymousElements = kept
+    (constantElements, longSets) = (kept, long)
   }
 
   /// The elements of a set, in the order of their keys.
   package func elements(
     of set: String, table: String, family: RuleFamily
   ) throws(NetlinkError) -> [NamedSet.Element] {
+    try elements(of: set, table: table, family: family, upTo: .max) ?? []
+  }
+
+  /// `nil` where there are more than `limit`.
+  private func elements(
+    of set: String, table: String, family: RuleFamily, upTo limit: Int
+  ) throws(NetlinkError) -> [NamedSet.Element]? {
     var request = Request.nftables(NFT_MSG_GETSETELEM, family: family.rawValue)
     request.attribute(Int(NFTA_SET_ELEM_LIST_TABLE.rawValue), table)
     request.attribute(Int(NFTA_SET_ELEM_LIST_SET.rawValue), set)
@@ -97,13 +123,14 @@ package final class RulesetReader {
     do throws(NetlinkError) {
       try socket.dump("reading the elements of nftables set \(set)", request) {
         (message) throws(NetlinkError) in
-        elements += NamedSet.elements(message.payload)
+        if elements.count <= limit { elements += NamedSet.elements(message.payload) }
       }
     } catch {
       // The set went while the ruleset was read.
       if error.code == ENOENT { throw .interrupted(what: "reading nftables set \(set)") }
       throw error
     }
+    if elements.count > limit { return nil }
     elements.sort(by: NamedSet.Element.inOrder)
     return elements
   }

@@ -81,14 +81,14 @@ import Testing
     #expect(flat.judge(to(53)).judgement == .drop)
     #expect(
       flat.judge(.with { ($0.transport, $0.destinationPort) = (132, 53) }).judgement == .accept)
-    #expect(flat.judge(.with { $0.laterFragment = true }).judgement == .accept)
+    #expect(flat.judge(.with { $0.laterFragment = true }).judgement == .punt(.unknown("fragment")))
   }
 
   /// `th dport` without a protocol may be anything's third and fourth byte.
   @Test func portsWithoutAProtocolAreNotGuessed() {
     let flat = flat([port, .compare(.equal, from: first, value(53, 2)), .verdict(.drop)])
     #expect(flat.judge(to(53)).judgement == .punt(.unknown("cmp")))
-    #expect(flat.judge(.with { $0.laterFragment = true }).judgement == .accept)
+    #expect(flat.judge(.with { $0.laterFragment = true }).judgement == .punt(.unknown("fragment")))
   }
 
   @Test func intervalsEndBeforeTheirEnd() {
@@ -160,22 +160,60 @@ import Testing
     }
   }
 
+  @Test func aLaterFragmentThatComesToAPortIsPunted() {
+    let fragment = TestPacket.with {
+      ($0.source, $0.laterFragment, $0.destinationPort) = (0x0a00_0001, true, 80)
+    }
+    let rule =
+      tcp + [
+        source, .compare(.equal, from: first, value(0x0a00_0001, 4)), port,
+        .compare(.equal, from: first, value(80, 2)),
+      ]
+    let flat = flat(rule + [.verdict(.drop)])
+    #expect(flat.judge(fragment).judgement == .punt(.unknown("fragment")))
+    var other = fragment
+    other.source = 0x0a00_0002
+    #expect(flat.judge(other).judgement == .accept)
+    other = fragment
+    other.transport = 17
+    #expect(flat.judge(other).judgement == .accept)
+    // Nothing hangs on a rule that does nothing.
+    #expect(self.flat(rule).judge(fragment).judgement == .accept)
+    #expect(self.flat(rule + [.counter]).judge(fragment).judgement == .punt(.unknown("fragment")))
+  }
+
   @Test func setsThatChangeOrActArePunted() {
     let lookup: [RuleExpression] = [
       source, .lookup(set: "s", from: first, to: nil, negated: false), .verdict(.drop),
     ]
     var known = set([], keyLength: 4, [element([10, 0, 0, 1])])
     #expect(flat(lookup, [known]).judge(from(1)).judgement == .drop)
-    known.flags = []
+    (known.flags, known.isRead) = ([], true)
+    #expect(flat(lookup, [known]).judge(from(1)).judgement == .drop)
     #expect(flat(lookup, [known]).judge(from(2)).judgement == .accept)
+    var empty = known
+    empty.elements = []
+    #expect(flat(lookup, [empty]).judge(from(1)).judgement == .accept)
     let punt = Judgement.punt(.unknown("set s"))
     for change: (inout NamedSet) -> Void in [
       { $0.flags.insert(.timeout) }, { $0.flags.insert(.dynamic) }, { $0.statements = ["counter"] },
-      { $0.elements[0].runsStatements = true }, { $0.elements = [] }, { $0.keyLength = 8 },
+      { $0.elements[0].runsStatements = true }, { $0.isRead = false }, { $0.keyLength = 8 },
     ] {
       var changed = known
       change(&changed)
       #expect(flat(lookup, [changed]).judge(from(2)).judgement == punt)
+    }
+  }
+
+  /// A rule without a verdict may write to the packet.
+  @Test func whatMayWriteIsPuntedWithoutAVerdict() {
+    for name in ["payload", "meta", "ct", "exthdr", "log", "new thing"] {
+      let flat = flat([
+        source, .compare(.equal, from: first, value(0x0a00_0001, 4)),
+        .other(UnknownExtension(name)),
+      ])
+      #expect(flat.judge(from(1)).judgement.isPunt, "\(name)")
+      #expect(flat.judge(from(2)).judgement == .accept, "\(name)")
     }
   }
 
@@ -186,6 +224,11 @@ import Testing
       (.conntrackWrite(key: 3, direction: 2, from: first), .effect("ct set")),
       (.reject(type: 0, code: 0), .effect("reject")), (.untrack, .effect("notrack")),
       (.other(UnknownExtension("new thing")), .unknown("new thing")),
+      (.other(UnknownExtension("payload")), .effect("payload set")),
+      (.other(UnknownExtension("meta")), .unknown("meta")),
+      (.other(UnknownExtension("ct")), .unknown("ct")),
+      (.other(UnknownExtension("exthdr")), .unknown("exthdr")),
+      (.other(UnknownExtension("numgen")), .effect("numgen")),
       (.queue(number: 0, count: 1, flags: 0, from: nil), .effect("queue")),
       (.object(type: 1, name: "c"), .effect("objref")),
     ]

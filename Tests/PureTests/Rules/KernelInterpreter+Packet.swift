@@ -7,8 +7,11 @@ import Rules
 extension TestPacket {
   private func hops(_ hook: ChainHook) -> UInt8 { hook == .prerouting ? ttl : ttl - 1 }
 
-  func bytes(_ base: UInt8, _ offset: Int, _ length: Int, _ hook: ChainHook) -> [UInt8]? {
-    if base == 2 && laterFragment { return nil }
+  /// - Parameter blind: read a later fragment as if it had a transport header.
+  func bytes(
+    _ base: UInt8, _ offset: Int, _ length: Int, _ hook: ChainHook, blind: Bool = false
+  ) -> [UInt8]? {
+    if base == 2 && laterFragment && !blind { return nil }
     let header: [UInt8] =
       switch base {
       case 0: [0, 0, 0, 0, 0, 9] + sourceMAC + [8, 0]

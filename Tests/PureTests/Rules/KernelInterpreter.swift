@@ -137,7 +137,11 @@ struct KernelInterpreter {
     for expression in rule.expressions {
       switch expression {
       case .payload(let base, let offset, let length, let to):
-        guard let bytes = packet.bytes(base, Int(offset), Int(length), hook) else { return .next }
+        // Depends on the length and on what is at hand.
+        let blind = base == 2 && packet.laterFragment && guess()
+        guard let bytes = packet.bytes(base, Int(offset), Int(length), hook, blind: blind) else {
+          return .next
+        }
         store(bytes, to)
       case .meta(let key, let to):
         guard let bytes = packet.meta(key) else { return .kernel }
