@@ -83,8 +83,8 @@ fp_inline outcome judge_called_packet(struct packet *packet)
 {
 	switch (packet->protocol) {
 	case network_order(PROTOCOL_IPV4): {
-		/* rules are judged for what is routed */
-		if (JUDGES_RULES || fp_netfilter_ipv4(packet->network) != GO_ON)
+		/* rules are judged for what is routed, not for what a bridge hands to them */
+		if (BRIDGED_MEET_RULES || fp_netfilter_ipv4(packet->network) != GO_ON)
 			return REASON_BRIDGE_NETFILTER;
 		return fp_parse_ipv4(packet);
 	}

@@ -33,7 +33,7 @@ package struct FastPath: Sendable {
     return FastPathProgram(
       source: try text(shape, isXDP, &cache),
       // The general program knows nothing of rules.
-      general: filtersVLANs || interface.judgesRules
+      general: filtersVLANs || interface.judgesRules || interface.device.rulesExist
         ? nil : try text(Self.generalShape(isXDP), isXDP, &cache),
       config: Self.config(interface, hooks, expected))
   }
@@ -96,6 +96,7 @@ package struct FastPath: Sendable {
         "ipv4": .array(hooks.ipv4.map { .number($0.count) }),
         "bridge": .array(hooks.bridge.map { .number($0.count) }),
       ])
+    variables.append("rules_exist", .bool(interface.device.rulesExist))
     variables.append("calls_iptables", .bool(hooks.bridge.contains { !$0.isEmpty }))
     if let bridge = modules.first(where: { $0.module == .bridge }), bridge.conf["bridge"] != nil {
       variables.append("bridge", [:])

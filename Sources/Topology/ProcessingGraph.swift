@@ -50,6 +50,8 @@ package struct DeviceTraits: Equatable, Sendable {
   package var isVeth = false
   /// There are bridges that packets could be routed into, now or as soon as one gets an address.
   package var bridgesExist = false
+  /// Functions stand on IPv4's hooks that depend on rules.
+  package var rulesExist = false
   /// The function that takes its frames before any protocol does: the bridge's.
   package var receiveHandler: UInt64 = 0
   /// A bridge that packets may enter filters by VLAN.

@@ -52,6 +52,7 @@ struct Derivation {
     graph.device.isVeth = link.kind == .veth
     graph.device.bridgesExist = surroundings.bridgesExist
     graph.device.meetsVLANs = meetsVLANs
+    graph.device.rulesExist = !surroundings.firewall.rulesets.isEmpty
     graph.device.receiveHandler = surroundings.view(link).receiveHandlerAddress
     return graph
   }

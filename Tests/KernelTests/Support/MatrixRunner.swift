@@ -9,8 +9,9 @@ import Testing
 /// FPD_MATRIX_GROUP=NAME picks groups, with NAME|NAME several; FPD_MATRIX_SHOW=1 prints what the tools are
 /// given; FPD_MATRIX_DRY=1 compares Linux with itself, which tests the tests.
 final class MatrixRunner {
-  /// Whether what the fast path counts is given back to the kernel, so that listings are the same.
-  static let countersComeBack = false
+  /// Whether what the fast path counts is given back to the kernel, so that listings are the same. Rules of
+  /// nftables take no counts from anybody.
+  private var countersComeBack: Bool { tool == .legacy }
 
   private let tool: MatrixTool
   private let groups: [MatrixGroup]
@@ -131,7 +132,7 @@ final class MatrixRunner {
     }
     let rest = Self.differences(outcome.others, without.others)
     if !rest.isEmpty { Issue.record("\(tool.rawValue), \(group.name), \(hook ?? ""): \(rest)") }
-    if Self.countersComeBack && outcome.listing != without.listing {
+    if countersComeBack && outcome.listing != without.listing {
       Issue.record(
         """
         \(tool.rawValue), \(group.name), \(hook ?? ""): the user sees
@@ -185,6 +186,8 @@ final class MatrixRunner {
         }
       }
     }
+    // Asking for the rules has their counters brought up to date.
+    if let fpd = bed.fpd, countersComeBack { try fpd.fpctl("rules").check() }
     outcome.listing = try tool.listing(group, in: bed.router)
     return outcome
   }
