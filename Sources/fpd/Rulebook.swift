@@ -19,6 +19,8 @@ final class Rulebook {
   private let objects: ObjectSource
   private let log: Log
   private var finder: KernelSets?
+  /// Rules ask sets that were not found: they had another name a moment ago.
+  private var lacksSets = false
 
   private var tables: [RuleTable] = []
   private var sets: [IPSet] = []
@@ -51,7 +53,8 @@ final class Rulebook {
       ClassifierInterface(index: UInt32(bitPattern: $0.index), name: $0.name)
     }
     let looksAtThem = image?.shape.usesInterfaces ?? true
-    if isKnown, summary != nil, !looksAtThem || interfaces == self.interfaces { return }
+    let isCurrent = !looksAtThem || interfaces == self.interfaces
+    if isKnown, summary != nil, isCurrent, !lacksSets { return }
     self.interfaces = interfaces
     compile()
   }
@@ -62,8 +65,9 @@ final class Rulebook {
     current = nil
     edition += 1
     do {
-      image = try Classifier.image(
-        of: ruleset, interfaces: interfaces, sets: ruleset.asksSets ? setsAddress() : nil)
+      let sets = ruleset.asksSets ? setsAddress() : nil
+      lacksSets = ruleset.asksSets && sets == nil
+      image = try Classifier.image(of: ruleset, interfaces: interfaces, sets: sets)
     } catch {
       image = nil
       summary.refusal = error.description
