@@ -171,5 +171,12 @@ import Testing
     ruleset.rules[0].conditions = [.late(.sourceType(4))]
     let typed = try Classifier.image(of: ruleset, interfaces: [])
     #expect(typed.shape.asksKernel)
+    // Sets may have ports where no other condition asks for them.
+    func looksBehind(_ checks: UInt32) -> Bool {
+      ClassifierShape(fields: 1, summary: 0, size: 1 << 16, counters: 64, checks: checks)
+        .usesTransport
+    }
+    #expect(looksBehind(1 << ClassifierCheck.set.rawValue))
+    #expect(!looksBehind(1 << ClassifierCheck.sourceType.rawValue))
   }
 }
