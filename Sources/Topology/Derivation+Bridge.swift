@@ -28,13 +28,9 @@ extension Derivation {
       .portNotForwarding, .portFlag, .vlanProtocol, .spanningTreeGroups, .bridgeFilter, .unreadable,
     ]
     let firewall = surroundings.firewall
-    // The hooks that are always there with a bridge do nothing unless told to.
-    let asksRules =
-      firewall.bridgeNetfilter && !firewall.letsRoutedPass
-      && (callsIPTables(settings) || !firewall.judges)
     let free =
       !slowPath[judged...].contains { all.contains($0.reason) } && firewall.hooksKnown
-      && !asksRules
+      && !(firewall.bridgeNetfilter && !firewall.letsRoutedPass)
     if port != nil, free {
       fast.insert(.bridge)
       if settings.vlanFiltering { meetsVLANs = true }
@@ -68,10 +64,6 @@ extension Derivation {
     if !set.isEmpty { punt(.portFlag, set.joined(separator: ", ")) }
   }
 
-  private func callsIPTables(_ settings: BridgeSettings) -> Bool {
-    settings.callIPTables || surroundings.state.sysctls.bridgeCallIPTables ?? 0 != 0
-  }
-
   private mutating func judge(_ settings: BridgeSettings) {
     let firewall = surroundings.firewall
     let sysctls = surroundings.state.sysctls
@@ -81,7 +73,7 @@ extension Derivation {
       punt(.bridgeFilter, firewall.bridgeFilters.joined(separator: ", "))
     }
     // br_netfilter's hooks are there as soon as a namespace has a bridge; they act when told to.
-    let called = callsIPTables(settings)
+    let called = settings.callIPTables || sysctls.bridgeCallIPTables ?? 0 != 0
     let called6 = settings.callIP6Tables || sysctls.bridgeCallIP6Tables ?? 0 != 0
     let calledARP = settings.callARPTables || sysctls.bridgeCallARPTables ?? 0 != 0
     if called || called6 || calledARP, firewall.bridgeNetfilter || !firewall.hooksKnown {

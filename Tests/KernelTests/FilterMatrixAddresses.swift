@@ -20,7 +20,8 @@ enum MatrixIPTables {
         "targets", setup: ["ipset create added hash:ip"], undo: ["ipset destroy"], targets),
       MatrixGroup("tables", tables),
       MatrixGroup("policies of tables", heads: ["mangle: :FORWARD DROP"], tablePolicies),
-      MatrixGroup("bridges", on: .bridgeRouter, bridges),
+      // A port of a bridge has no program where there are rules and br_netfilter.
+      MatrixGroup("bridges", on: .bridgeRouter, isKernels: true, bridges),
       MatrixGroup("connections", isKernels: true, connections),
     ]
   }

@@ -17,7 +17,8 @@ enum MatrixNftables {
       MatrixGroup("hooks", hooks),
       MatrixGroup("unknown expressions", looks),
       MatrixGroup("statements", statements + copies(tool)),
-      MatrixGroup("bridges", on: .bridgeRouter, bridges),
+      // A port of a bridge has no program where there are rules and br_netfilter.
+      MatrixGroup("bridges", on: .bridgeRouter, isKernels: true, bridges),
       MatrixGroup("connections", isKernels: true, connections),
     ]
   }

@@ -151,11 +151,21 @@ extension MatrixIPTables {
     MatrixCase("-p udp", meets: [.udp().fragment(3)], misses: [.raw(47).fragment(3)]),
     // What is cut short in the transport header is dropped by iptables' matches.
     MatrixCase(
-      "-p tcp -m tcp --dport 80", misses: [.raw(47, [0, 1])],
-      left: [.raw(6, [3, 232, 0, 80, 0, 0, 0, 1]), .raw(6, [3, 232])], "malformed"),
+      "-p tcp -m tcp --dport 80", meets: [to80(6, 20)], misses: [.raw(47, [0, 1])],
+      left: [to80(6, 19), to80(6, 14), to80(6, 2), to80(6, 0)], "malformed"),
     MatrixCase(
-      "-p udp -m udp --dport 80", left: [.raw(17, [3, 232, 0, 80]), .raw(17, [])], "malformed"),
+      "-p udp -m udp --dport 80", meets: [to80(17, 8)], left: [to80(17, 7), to80(17, 0)],
+      "malformed"),
+    MatrixCase(
+      "-p sctp -m sctp --dport 80", meets: [to80(132, 12)], left: [to80(132, 11)], "malformed"),
+    MatrixCase(
+      "-p icmp -m icmp --icmp-type 3", meets: [to80(1, 8)], left: [to80(1, 7)], "malformed"),
   ]
+
+  /// The first bytes of a header that says port 80, or type 3.
+  private static func to80(_ number: UInt8, _ count: Int) -> MatrixPacket {
+    .raw(number, Array(([3, 232, 0, 80] + [UInt8](repeating: 0, count: 20)).prefix(count)))
+  }
 
   /// nftables, and with it iptables-nft, looks for ports in them.
   static func laterFragments(punted: Bool) -> [MatrixCase] {

@@ -74,7 +74,6 @@ final class MatrixRunner {
     let bed = try ContractBed(topology)
     defer { bed.close() }
     try bed.router.ip(batch: Self.routes(topology))
-    try bed.greet()
     if let hook, !Self.isDry {
       bed.fpd = try Fpd(in: bed.router, configuration: "defaults:\n  hook: \(hook)\n")
     }
@@ -99,6 +98,9 @@ final class MatrixRunner {
 
   private func run(_ group: MatrixGroup, in bed: ContractBed, _ hook: String?) throws -> Int {
     let packets = Self.packets(of: group)
+    // Bridges forget.
+    try bed.greet()
+    _ = try bed.listen([:], wanted: 0, patience: .milliseconds(5))
     if hook == nil {
       let outcome = try send(packets, in: bed, group)
       reference[group.name] = outcome
