@@ -73,6 +73,9 @@ package struct FlatRule: Equatable, Sendable {
     case effect(String)
     /// More rules than the list may hold.
     case tooMany
+
+    /// What a rule of nftables on ports makes of a later fragment, nobody knows.
+    package static let fragment = Cause.unknown("fragment")
   }
 }
 

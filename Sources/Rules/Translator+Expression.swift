@@ -112,7 +112,7 @@ extension Translator {
     guard transport else { return true }
     // In a later fragment nft_payload_fast_eval() reads what lies in the header's place, as far as it is at
     // hand; else nft_payload_eval() ends the rule.
-    walk.setAside(.unknown("fragment")) { require(&$0, .laterFragment, ValueSet(1)) }
+    walk.setAside(.fragment) { require(&$0, .laterFragment, ValueSet(1)) }
     return walk.meet { met in
       one(met) { require(&$0, .laterFragment, ValueSet(0)) }
     }

@@ -28,11 +28,15 @@ extension Derivation {
       .portNotForwarding, .portFlag, .vlanProtocol, .spanningTreeGroups, .bridgeFilter, .unreadable,
     ]
     let firewall = surroundings.firewall
+    // Where rules could be asked for bridged packets, these are left to the kernel, and only those that are
+    // routed are worth a program.
+    let mayAsk = firewall.bridgeNetfilter && !firewall.letsRoutedPass
     let free =
       !slowPath[judged...].contains { all.contains($0.reason) } && firewall.hooksKnown
-      && !(firewall.bridgeNetfilter && !firewall.letsRoutedPass)
+      && !(mayAsk && (callsIPTables(settings) || !firewall.judges))
     if port != nil, free {
       fast.insert(.bridge)
+      bridgesForRouter = mayAsk
       if settings.vlanFiltering { meetsVLANs = true }
     }
   }
@@ -64,6 +68,10 @@ extension Derivation {
     if !set.isEmpty { punt(.portFlag, set.joined(separator: ", ")) }
   }
 
+  private func callsIPTables(_ settings: BridgeSettings) -> Bool {
+    settings.callIPTables || surroundings.state.sysctls.bridgeCallIPTables ?? 0 != 0
+  }
+
   private mutating func judge(_ settings: BridgeSettings) {
     let firewall = surroundings.firewall
     let sysctls = surroundings.state.sysctls
@@ -73,7 +81,7 @@ extension Derivation {
       punt(.bridgeFilter, firewall.bridgeFilters.joined(separator: ", "))
     }
     // br_netfilter's hooks are there as soon as a namespace has a bridge; they act when told to.
-    let called = settings.callIPTables || sysctls.bridgeCallIPTables ?? 0 != 0
+    let called = callsIPTables(settings)
     let called6 = settings.callIP6Tables || sysctls.bridgeCallIP6Tables ?? 0 != 0
     let calledARP = settings.callARPTables || sysctls.bridgeCallARPTables ?? 0 != 0
     if called || called6 || calledARP, firewall.bridgeNetfilter || !firewall.hooksKnown {

@@ -29,6 +29,8 @@ struct Derivation {
   /// Modules that can finish packets here.
   var fast: Set<Module> = []
   var meetsVLANs = false
+  /// The bridge module has nothing to do but to hand packets up to the router.
+  var bridgesForRouter = false
 
   init(_ link: Link, in surroundings: Surroundings) {
     self.link = link
@@ -39,6 +41,7 @@ struct Derivation {
     judgeDevice()
     judgeAttachments()
     addNodes()
+    if bridgesForRouter, !fast.contains(.router) { fast.remove(.bridge) }
     judgeEgress()
     judgeTags(preference)
     if preference == .off { stop(.hookOff) }

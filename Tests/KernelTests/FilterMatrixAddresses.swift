@@ -21,7 +21,7 @@ enum MatrixIPTables {
       MatrixGroup("tables", tables),
       MatrixGroup("policies of tables", heads: ["mangle: :FORWARD DROP"], tablePolicies),
       // A port of a bridge has no program where there are rules and br_netfilter.
-      MatrixGroup("bridges", on: .bridgeRouter, isKernels: true, bridges),
+      MatrixGroup("bridges", on: .bridgeRouter, bridges),
       MatrixGroup("connections", isKernels: true, connections),
     ]
   }

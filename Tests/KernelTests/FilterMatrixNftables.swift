@@ -18,7 +18,7 @@ enum MatrixNftables {
       MatrixGroup("unknown expressions", looks),
       MatrixGroup("statements", statements + copies(tool)),
       // A port of a bridge has no program where there are rules and br_netfilter.
-      MatrixGroup("bridges", on: .bridgeRouter, isKernels: true, bridges),
+      MatrixGroup("bridges", on: .bridgeRouter, bridges),
       MatrixGroup("connections", isKernels: true, connections),
     ]
   }

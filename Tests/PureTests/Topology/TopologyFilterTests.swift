@@ -124,6 +124,14 @@ import Topology
     state.hooks = [.legacyForward]
     let quiet = try #require(Topology.derive(state, rules: .oneChain)["p1"])
     #expect(quiet.fast == [.bridge, .filter, .router])
+    state.hooks = NetfilterHook.bridgeNetfilter + [.sabotage, .legacyForward]
+    let routed = try #require(Topology.derive(state, rules: .oneChain)["p1"])
+    #expect(routed.fast == [.bridge, .filter, .router] && routed.device.rulesExist)
+    #expect(routed.slowPath.contains { $0.reason == .bridgeNetfilter })
+    var switching = state
+    switching.addresses = []
+    let switched = try #require(Topology.derive(switching, rules: .oneChain)["p1"])
+    #expect(switched.fast.isEmpty && switched.hook == .none)
     state.sysctls.bridgeCallIPTables = 1
     state.hooks = NetfilterHook.bridgeNetfilter + [.sabotage, .legacyForward]
     let called = try #require(Topology.derive(state, rules: .oneChain)["p1"])

@@ -83,6 +83,8 @@ enum {
 #define BRIDGE_POSTROUTING 0
 #define BRIDGE_CALLS_IPTABLES 0
 
+#define BRIDGED_MEET_RULES 1
+
 /* What the rules look at, and how many there may be. */
 #define JUDGES_RULES 1
 #define FILTER_FIELDS 31

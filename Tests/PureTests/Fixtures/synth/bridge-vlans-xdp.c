@@ -83,6 +83,8 @@ enum {
 #define BRIDGE_POSTROUTING 0
 #define BRIDGE_CALLS_IPTABLES 0
 
+#define BRIDGED_MEET_RULES 0
+
 #define FILTERS_VLANS 1
 
 #define DEVICE_IS_VETH 0

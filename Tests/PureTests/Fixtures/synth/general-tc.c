@@ -82,6 +82,7 @@ enum {
 #define BRIDGE_LOCAL_OUT config.bridge[3].count
 #define BRIDGE_POSTROUTING config.bridge[4].count
 #define BRIDGE_CALLS_IPTABLES (config.flags & CONFIG_CALLS_IPTABLES)
+#define BRIDGED_MEET_RULES 0
 #define DEVICE_IS_VETH (config.flags & CONFIG_VETH)
 #define BEHIND_VETH (config.flags & CONFIG_BEHIND_VETH)
 #define ROUTER_CHECKS_PATH 1
