@@ -128,6 +128,16 @@ fp_inline u32 verdict_of(outcome outcome)
 	return outcome == FORWARD ? 1 : outcome == DROP ? 2 : 0;
 }
 
+/*
+ * What the verifier does not know any more. It walks what comes behind once for each reason otherwise, which
+ * is a third of its work, and that work is most of what fpd's reaction takes.
+ */
+fp_inline outcome forgotten(outcome outcome)
+{
+	u64 never = bpf_jiffies64() >> 63;
+	return outcome ^ (s32)(never * 0xffffffff);
+}
+
 #if JUDGES_RULES
 /* firewall.h */
 fp_inline u32 fp_rule_of(const struct packet *packet);

@@ -254,11 +254,13 @@ fp_inline int fp_tc_finish(struct __sk_buff *context, const struct packet *packe
 	u32 egress = packet->egress_index;
 	if (outcome == FORWARD)
 		outcome = fp_tc_rewrite(context, packet);
-	fp_tc_account(context, packet, outcome);
-	if (JUDGES_RULES && outcome == DROP)
-		return TC_DROP;
-	if (outcome != FORWARD)
+	if (outcome != FORWARD && !(JUDGES_RULES && outcome == DROP)) {
+		fp_tc_account(context, packet, forgotten(outcome));
 		return TC_NEXT;
+	}
+	fp_tc_account(context, packet, outcome);
+	if (outcome == DROP)
+		return TC_DROP;
 #if FP_PEER
 	if (packet->to_peer) {
 		if (context->pkt_type != PACKET_HOST)

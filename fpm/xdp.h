@@ -213,10 +213,14 @@ fp_inline int fp_xdp_finish(struct xdp_md *context, struct packet *packet, outco
 	u32 egress = packet->egress_index;
 	if (outcome == FORWARD)
 		outcome = fp_xdp_rewrite(context, packet);
+	if (outcome != FORWARD && !(JUDGES_RULES && outcome == DROP)) {
+		fp_xdp_account(context, packet, forgotten(outcome));
+		return XDP_PASS;
+	}
 	fp_xdp_account(context, packet, outcome);
-	if (outcome == FORWARD)
-		return bpf_redirect(egress, 0);
-	return JUDGES_RULES && outcome == DROP ? XDP_DROP : XDP_PASS;
+	if (outcome == DROP)
+		return XDP_DROP;
+	return bpf_redirect(egress, 0);
 }
 
 #endif
