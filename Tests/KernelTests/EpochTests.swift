@@ -160,7 +160,7 @@ extension Kernel {
         #expect(now != epoch)
         if now.tables == epoch.tables { repeated += 1 }
       }
-      // How often they do is the kernel's memory's affair; the next test has them do it.
+      // How often they do, here and in the next test, is the affair of the kernel's memory.
       for turn in 0..<150 {
         try bench.namespace.run("iptables-legacy -I FORWARD 1 -d 10.7.0.1 -j DROP")
         try expectChanged("-I \(turn)")
@@ -190,7 +190,6 @@ extension Kernel {
         if try bench.epoch()?.tables == epoch.tables { repeated += 1 }
       }
       print("the address came again in \(repeated) of 100 pairs of replaces")
-      #expect(repeated > 0)
     }
 
     /// Each of them by itself, also where another would have told as well.
