@@ -52,6 +52,10 @@ enum MatrixTool: String, Sendable, CaseIterable, CustomTestStringConvertible {
     if isNative { return [try namespace.run("nft list ruleset").output] }
     return try tables(of: group).map {
       try namespace.run("\(rawValue) -t \($0) -L -v -n -x").output
+        // What the router itself says and hears is a matter of the moment.
+        .split(separator: "\n").filter {
+          !$0.hasPrefix("Chain INPUT (") && !$0.hasPrefix("Chain OUTPUT (")
+        }.joined(separator: "\n")
     }
   }
 
