@@ -7,12 +7,12 @@ extension Demo {
     try change(
       "The router becomes a gateway: a hundred rules",
       [
-        "for n in $(seq 1 100); do iptables-legacy -A FORWARD -s 203.0.113.$n -j DROP; done",
+        "for n in $(seq 101 200); do iptables-legacy -A FORWARD -s 10.0.1.$n -j DROP; done",
         "iptables-legacy -A FORWARD -p tcp --dport 22 -j REJECT",
       ], look: "p1")
     try expectAccelerated(["p1", "p2"])
     try compareFiltering("Gateway, 101 rules")
-    try ask("--src", "203.0.113.7", expecting: "drop")
+    try ask("--src", "10.0.1.107", expecting: "drop")
     try ask("--src", "10.0.1.2", "--proto", "udp", "--dport", "53", expecting: "forward")
     try ask("--src", "10.0.1.2", "--proto", "tcp", "--dport", "22", expecting: "rule-effect")
     say("Only the kernel can answer for REJECT, so only these packets are its.")
@@ -20,14 +20,14 @@ extension Demo {
       "The same as a set, and a rule that asks it",
       [
         "iptables-legacy -F FORWARD", "ipset create blocked hash:ip",
-        "for n in $(seq 1 100); do ipset add blocked 203.0.113.$n; done",
+        "for n in $(seq 101 200); do ipset add blocked 10.0.1.$n; done",
         "iptables-legacy -A FORWARD -m set --match-set blocked src -j DROP",
       ], look: "p1")
     try expectAccelerated(["p1", "p2"])
     try compareFiltering("Gateway, one rule with a set of 100")
-    try ask("--src", "203.0.113.7", expecting: "drop")
-    try type("ipset del blocked 203.0.113.7")
-    try ask("--src", "203.0.113.7", expecting: "forward")
+    try ask("--src", "10.0.1.107", expecting: "drop")
+    try type("ipset del blocked 10.0.1.107")
+    try ask("--src", "10.0.1.107", expecting: "forward")
     try show(["rules"], typed: true)
   }
 
