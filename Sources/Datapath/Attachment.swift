@@ -111,7 +111,8 @@ package final class Attachment {
     // Packets pass by from here on; the slot is freed when none comes any more.
     empty()
     isAttached = false
-    defer { empty() }
+    // One that is this interface's alone goes with us.
+    defer { if sharesSlots { empty() } }
     switch grip {
     case .link(let link):
       // Closing is not enough as long as it is pinned.
@@ -119,6 +120,11 @@ package final class Attachment {
     case .filter(let entry, let ownsQdisc):
       Adoption.removeFilter(entry, interface, ownsQdisc: ownsQdisc)
     }
+  }
+
+  private var sharesSlots: Bool {
+    var map = fpd_map()
+    return fpd_map_read(slot.raw, &map) == 0 && map.entries > 1
   }
 
   private static func number(of interface: Int32, in slots: Handle) -> UInt32 {
