@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import Glibc
 import Lab
 
 extension Speed {
@@ -204,8 +203,6 @@ extension Speed {
             try fpd.stop()
             continue
           }
-          // What it has to do when it starts is not what is measured.
-          usleep(300_000)
         }
         let stream = place == 0 ? straight : through
         // The receiver has a CPU of its own, as far as there is one: with both ends on one, what is
