@@ -10,6 +10,8 @@ package final class Attachment {
   let slot: Handle
   /// Which slot of the array is this interface's.
   private let slotNumber: UInt32
+  /// Whether other interfaces have theirs in it.
+  private let sharesSlots: Bool
   let statsMap: Handle
   let grip: Grip
   private(set) var program: Program?
@@ -48,7 +50,8 @@ package final class Attachment {
           entry.bytes, program: hook.entryName, maps: ["fpd_slot": slot.raw])
       }
     } catch { throw AttachError(.refused, error) }
-    slotNumber = Self.number(of: interface, in: slot)
+    sharesSlots = Self.isShared(slot)
+    slotNumber = sharesSlots ? UInt32(interface) : 0
     self.interface = interface
     self.hook = hook
     grip = try Self.attach(program, interface, hook, slot, statsMap, preferClsact, pins)
@@ -61,7 +64,8 @@ package final class Attachment {
     self.hook = hook
     self.slot = slot
     self.statsMap = statsMap
-    slotNumber = Self.number(of: interface, in: slot)
+    sharesSlots = Self.isShared(slot)
+    slotNumber = sharesSlots ? UInt32(interface) : 0
   }
 
   /// Loads the program of an object for this place, without starting it.
@@ -122,15 +126,9 @@ package final class Attachment {
     }
   }
 
-  private var sharesSlots: Bool {
+  private static func isShared(_ slots: Handle) -> Bool {
     var map = fpd_map()
-    return fpd_map_read(slot.raw, &map) == 0 && map.entries > 1
-  }
-
-  private static func number(of interface: Int32, in slots: Handle) -> UInt32 {
-    var map = fpd_map()
-    guard fpd_map_read(slots.raw, &map) == 0, map.entries > 1 else { return 0 }
-    return UInt32(interface)
+    return fpd_map_read(slots.raw, &map) == 0 && map.entries > 1
   }
 
   /// The counters since the attachment was made.

@@ -49,6 +49,18 @@ package struct NetfilterHook: Equatable, Sendable {
   }
 }
 
+extension ChainHook {
+  /// Where forwarded packets meet it; `nil` where they do not.
+  package var pointOnTheWay: NetfilterHook.Point? {
+    switch self {
+    case .prerouting: .prerouting
+    case .forward: .forward
+    case .postrouting: .postrouting
+    case .input, .output, .ingress, .egress, .unknown: nil
+    }
+  }
+}
+
 extension NetfilterHook.Owner {
   /// Those of iptables-legacy that are called with a table.
   private static let tableFunctions: Set = [

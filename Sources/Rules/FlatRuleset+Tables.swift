@@ -54,12 +54,5 @@ extension FlatRuleset {
 
 extension ChainHook {
   /// In which order a forwarded packet comes by; `nil` for hooks where it does not.
-  fileprivate var rank: Int? {
-    switch self {
-    case .prerouting: 0
-    case .forward: 1
-    case .postrouting: 2
-    case .input, .output, .ingress, .egress, .unknown: nil
-    }
-  }
+  fileprivate var rank: UInt8? { pointOnTheWay?.rawValue }
 }

@@ -30,13 +30,12 @@ extension Derivation {
     let firewall = surroundings.firewall
     // Where rules could be asked for bridged packets, these are left to the kernel, and only those that are
     // routed are worth a program.
-    let mayAsk = firewall.bridgeNetfilter && !firewall.letsRoutedPass
     let free =
       !slowPath[judged...].contains { all.contains($0.reason) } && firewall.hooksKnown
-      && !(mayAsk && (callsIPTables(settings) || !firewall.judges))
+      && !(firewall.mayAskForBridged && (callsIPTables(settings) || !firewall.judges))
     if port != nil, free {
       fast.insert(.bridge)
-      bridgesForRouter = mayAsk
+      bridgesForRouter = firewall.mayAskForBridged
       if settings.vlanFiltering { meetsVLANs = true }
     }
   }
@@ -90,7 +89,7 @@ extension Derivation {
         (called && !firewall.letsRoutedPass, "IPv4"), (called6, "IPv6"), (calledARP, "ARP"),
       ]
       punt(.bridgeNetfilter, families.filter(\.0).map(\.1).joined(separator: ", "))
-    } else if firewall.bridgeNetfilter, !firewall.letsRoutedPass {
+    } else if firewall.mayAskForBridged {
       // Programs do not look whether it is called.
       punt(.bridgeNetfilter, "IPv4, if told to")
     }

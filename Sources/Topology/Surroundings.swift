@@ -101,8 +101,6 @@ struct Firewall {
   /// Whether a program notices when the rules change.
   let isWatched: Bool
 
-  private static let path: Set<NetfilterHook.Point> = [.prerouting, .forward, .postrouting]
-
   init(_ state: NetworkState, _ summary: RulesSummary?) {
     self.summary = summary
     // In the midst of a change nothing is known of them; programs notice that, too.
@@ -119,13 +117,16 @@ struct Firewall {
       return
     }
     for hook in hooks {
-      if Self.path.contains(hook.point) { take(hook) }
+      if hook.point.isOnTheWay { take(hook) }
       remember(hook)
     }
   }
 
   /// Whether a routed packet meets nothing but what is harmless.
   var letsRoutedPass: Bool { isUnderstood && rulesets.isEmpty }
+
+  /// Whether a bridge may have bridged packets meet rules, now or as soon as it is told to.
+  var mayAskForBridged: Bool { bridgeNetfilter && !letsRoutedPass }
 
   /// Whether it meets rules, and they can be looked up.
   var judges: Bool {
@@ -146,7 +147,7 @@ struct Firewall {
     let point = Int(hook.point.rawValue)
     switch hook.family {
     // What is for the machine itself, or from it, is not on the way.
-    case .ipv4 where Self.path.contains(hook.point): harmless.ipv4[point].append(hook.address)
+    case .ipv4 where hook.point.isOnTheWay: harmless.ipv4[point].append(hook.address)
     case .bridge: harmless.bridge[point].append(hook.address)
     case .ipv4, .ipv6, .arp: break
     }

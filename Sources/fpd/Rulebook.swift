@@ -152,7 +152,7 @@ extension RulesSummary {
   init(_ ruleset: FlatRuleset) {
     self.init()
     for stage in ruleset.stages {
-      if let point = stage.hook.point { chains[Int(point.rawValue)] += 1 }
+      if let point = stage.hook.pointOnTheWay { chains[Int(point.rawValue)] += 1 }
     }
     for decision in ruleset.decisions.values {
       guard case .punted(let causes) = decision else { continue }
@@ -167,17 +167,6 @@ extension RulesSummary {
     }
     unknown = Set(unknown).sorted()
     effects = Set(effects).sorted()
-  }
-}
-
-extension ChainHook {
-  fileprivate var point: NetfilterHook.Point? {
-    switch self {
-    case .prerouting: .prerouting
-    case .forward: .forward
-    case .postrouting: .postrouting
-    case .input, .output, .ingress, .egress, .unknown: nil
-    }
   }
 }
 

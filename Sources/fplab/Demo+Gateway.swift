@@ -33,16 +33,7 @@ extension Demo {
 
   private func compareFiltering(_ name: String) throws {
     title("How much faster? The same traffic past the rules")
-    let traffic = try LoadTraffic(
-      from: hostA.mac(of: "eth0"), "10.0.1.2", to: router.mac(of: "p1"), "10.100.0.1"
-    ) {
-      $0.flows = 256
-      $0.destinations = 50
-      $0.step = 256
-    }
-    try compare(
-      name, ["p1", "p2"], generator: LoadGenerator(in: hostA, device: "eth0", traffic),
-      sink: LoadSink(in: hostB, device: "eth0"))
+    try compareThroughRouter(name)
   }
 
   private func ask(_ packet: String..., expecting expected: String) throws {

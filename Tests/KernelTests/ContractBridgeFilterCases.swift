@@ -153,6 +153,13 @@ enum ContractBridgeFilterCases {
         .udp(to: "10.0.1.3", from: "10.0.1.2", id: id, mac: ContractHost.b.mac)
       }, sees: 3, .fast),
     ContractCase(
+      "between the hosts of the bridge, which hands them to rules at once",
+      setup: [drops("forward priority 0"), "sysctl net.bridge.bridge-nf-call-iptables=0"],
+      sudden: ["sysctl net.bridge.bridge-nf-call-iptables=1"], undo: ["nft: delete table ip t"],
+      Shot.burst { id in
+        .udp(to: "10.0.1.3", from: "10.0.1.2", id: id, mac: ContractHost.b.mac)
+      }, sees: 0, .punted("bridge-netfilter|changed")),
+    ContractCase(
       "routed back into the bridge, with a redirect", [up(to: "10.0.1.3")], sees: 2,
       .punted("redirect-needed")),
     ContractCase(

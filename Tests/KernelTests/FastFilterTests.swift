@@ -100,6 +100,7 @@ extension Kernel {
       #expect(counted.dropped > before.dropped && counted.forwarded > before.forwarded)
       let reasons = Set(counted.punted(since: before).keys)
       #expect(reasons.isSubset(of: ["rules-changed", "netfilter-hook"]), "\(reasons)")
+      #expect(try fast.fpd.stop() == 0)
     }
 
     private func change(_ fast: FastLine, _ lines: [String]) throws {

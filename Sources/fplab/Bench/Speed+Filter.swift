@@ -47,10 +47,7 @@ extension Speed {
   private func gateway(_ blacklist: Blacklist, _ count: Int) throws {
     let (bed, router) = try routerBed()
     try blacklist.load(count, router)
-    let traffic = try LoadTraffic(
-      from: bed["left"].mac(of: "eth0"), "10.0.1.2", to: router.mac(of: "p1"), "10.100.0.1"
-    ) { spread(&$0) }
-    let generator = try LoadGenerator(in: try bed["left"], device: "eth0", traffic)
+    let generator = try generator(in: bed, to: router)
     let sink = try LoadSink(in: try bed["right"], device: "eth0")
     let arrived = { sink.count.frames }
     try measure(

@@ -21,7 +21,7 @@ extension Speed {
     }
   }
 
-  func spread(_ traffic: inout LoadTraffic) {
+  private func spread(_ traffic: inout LoadTraffic) {
     traffic.flows = flows
     traffic.destinations = prefixes
     traffic.step = 256
@@ -42,14 +42,20 @@ extension Speed {
     return (bed, router)
   }
 
+  /// From the first host to all that is routed to the second.
+  func generator(in bed: Testbed, to router: Namespace) throws -> LoadGenerator {
+    let left = try bed["left"]
+    let traffic = try LoadTraffic(
+      from: left.mac(of: "eth0"), "10.0.1.2", to: router.mac(of: "p1"), "10.100.0.1"
+    ) { spread(&$0) }
+    return try LoadGenerator(in: left, device: "eth0", traffic)
+  }
+
   func router() throws {
     let (bed, router) = try routerBed()
-    let traffic = try LoadTraffic(
-      from: bed["left"].mac(of: "eth0"), "10.0.1.2", to: router.mac(of: "p1"), "10.100.0.1"
-    ) { spread(&$0) }
     try forwarding(
       "router, \(prefixes) prefixes, \(flows) flows", through: router,
-      LoadGenerator(in: try bed["left"], device: "eth0", traffic),
+      generator(in: bed, to: router),
       to: LoadSink(in: try bed["right"], device: "eth0"),
       byHand: [("bpf_fib_lookup", "forward"), ("kernel's table", "trie")])
     bed.close()
