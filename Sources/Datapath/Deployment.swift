@@ -1,34 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
 
-/// What is to run on one interface.
-package struct InterfacePlan {
-  package var interface: Int32
-  package var name: String
-  package var hook: Hook
-  /// The program in C.
-  package var source: String
-  /// One that does the same and may be at hand while the other is being compiled.
-  package var general: String?
-  /// What its constant `config` begins with.
-  package var config: [UInt8]
-  /// What it judges packets by.
-  package var rules: RuleMaps?
-
-  package init(
-    interface: Int32, name: String, hook: Hook, source: String, general: String? = nil,
-    config: [UInt8] = [], rules: RuleMaps? = nil
-  ) {
-    self.interface = interface
-    self.name = name
-    self.hook = hook
-    self.source = source
-    self.general = general
-    self.config = config
-    self.rules = rules
-  }
-}
-
 /// Makes what runs on the interfaces what is planned, beside the loop that plans: compilers are
 /// watched through descriptors, and what fails leaves its interface to the kernel.
 package final class Deployment {
@@ -47,13 +19,25 @@ package final class Deployment {
   /// Calls `handler` whenever a descriptor is readable.
   package typealias Watch = (Int32, @escaping () -> Void) -> Void
 
-  /// Has something done soon, not at once: leaving a hook takes the kernel tens of milliseconds.
-  package var later: (@escaping () -> Void) -> Void = { $0() }
+  /// Has something done when there is time.
+  package var later: (@escaping () -> Void) -> Void {
+    get { parting.later }
+    set { parting.later = newValue }
+  }
+
+  /// Has something done after what has happened meanwhile has been looked at.
+  package var soon: (@escaping () -> Void) -> Void = { $0() } {
+    didSet { parting.soon = soon }
+  }
+
+  /// For so long programs are put in place before `soon` is asked for the rest: each takes some
+  /// milliseconds, and a hook tens of them, which add up where there are hundreds of interfaces.
+  private let patience: Duration
 
   /// What an attachment has counted in all, when it is given up.
   package var onRetire: (Int32, [Counter]) -> Void = { _, _ in }
 
-  private var parting: [Int32: [Attachment]] = [:]
+  private let parting: Parting
 
   /// Something of `state` or `isSettled` may be different now.
   package var onChange: () -> Void = {}
@@ -64,10 +48,15 @@ package final class Deployment {
     var attachment: Attachment?
     /// The general program runs until the plan's own is compiled.
     var isProvisional = false
+    /// What is going to run when it is this interface's turn, and whether it is the general program.
+    var next: (object: [UInt8], isGeneral: Bool)?
     init(_ plan: InterfacePlan) { self.plan = plan }
   }
 
   private(set) var places: [Int32: Place] = [:]
+  /// Interfaces whose next program is ready.
+  private var turns: [Int32] = []
+  private var isToGoOn = false
   private let builder: Builder
   private var prepared: [String] = []
   private let entry: EntryObject
@@ -81,12 +70,15 @@ package final class Deployment {
   /// Takes over what a predecessor left in `pins`; `makeCounter` is asked where it left no counter.
   package init(
     objects: ObjectSource, includes: Includes, entry: EntryObject, pins: Pins?,
-    preferClsact: Bool = false, makeCounter: () -> ReplaceCounter? = { nil },
+    preferClsact: Bool = false, patience: Duration = .milliseconds(25),
+    makeCounter: () -> ReplaceCounter? = { nil },
     watch: @escaping Watch, unwatch: @escaping (Int32) -> Void
   ) {
     self.entry = entry
     shared = SharedEntry(entry)
     self.pins = pins
+    self.patience = patience
+    parting = Parting(pins, patience: patience)
     replaces = pins?.adoptCounter() ?? makeCounter()
     self.preferClsact = preferClsact
     builder = Builder(objects, includes, watch, unwatch)
@@ -105,9 +97,9 @@ package final class Deployment {
   private var adopted: [Int32: [Attachment]] = [:]
 
   /// All of ours, a predecessor's included.
-  var attachments: [Attachment] {
+  package var attachments: [Attachment] {
     places.values.compactMap(\.attachment) + adopted.values.flatMap { $0 }
-      + parting.values.flatMap { $0 }
+      + parting.attachments.values.flatMap { $0 }
   }
 
   /// How many attachments of a predecessor run until there is a plan.
@@ -129,6 +121,7 @@ package final class Deployment {
     adopted = [:]
     let awaited = places.values.filter { $0.isPending || $0.isProvisional }.map(\.plan.source)
     builder.forget(except: Set(awaited + prepared))
+    takeTurns()
     onChange()
   }
 
@@ -156,7 +149,7 @@ package final class Deployment {
   /// Detaches everything and leaves nothing behind.
   package func removeAll() {
     apply([])
-    partFromAll()
+    parting.partFromAll()
     shared.release()
     idle = [:]
     builder.cancelAll()
@@ -191,11 +184,11 @@ package final class Deployment {
   private func build(_ place: Place) {
     place.state = .pending
     place.isProvisional = false
+    place.next = nil
     if let object = builder.object(for: place.plan.source, name: place.plan.name) {
-      install(object, on: place)
+      queue(object, for: place)
     } else if let general = place.plan.general, let object = builder.objectAtHand(for: general) {
-      install(object, on: place)
-      if case .live = place.state { place.isProvisional = true } else { place.state = .pending }
+      queue(object, isGeneral: true, for: place)
     }
   }
 
@@ -203,14 +196,54 @@ package final class Deployment {
     for place in places.values.sorted(by: { $0.plan.interface < $1.plan.interface })
     where (place.isPending || place.isProvisional) && place.plan.source == source {
       switch result {
-      case .success(let object): install(object, on: place)
-      // What runs does as well, only slower.
-      case .failure where place.isProvisional: break
+      case .success(let object): queue(object, for: place)
+      // The general program does as well, only slower.
+      case .failure where place.isProvisional: place.isProvisional = false
+      case .failure where place.next?.isGeneral == true: place.next?.isGeneral = false
       case .failure(let error): fail(place, Failure(description: error.description))
       }
     }
-    for place in places.values where place.plan.source == source { place.isProvisional = false }
+    takeTurns()
     onChange()
+  }
+
+  // MARK: Turns
+
+  private func queue(_ object: [UInt8], isGeneral: Bool = false, for place: Place) {
+    let waits = place.next != nil
+    place.next = (object, isGeneral)
+    if !waits { turns.append(place.plan.interface) }
+  }
+
+  /// Puts in place what is ready, as much as there is patience for, and at least one.
+  private func takeTurns() {
+    let end = ContinuousClock.now + patience
+    var taken = 0
+    // What runs is replaced first: that is quick, and where something changed.
+    let running = turns.filter { places[$0]?.attachment != nil }
+    turns = running + turns.filter { places[$0]?.attachment == nil }
+    for interface in turns {
+      if taken > 0, ContinuousClock.now >= end { break }
+      taken += 1
+      guard let place = places[interface], let next = place.next else { continue }
+      place.next = nil
+      install(next.object, on: place)
+      if next.isGeneral {
+        // When the general program fails, there is still the interface's own.
+        if case .live = place.state { place.isProvisional = true } else { place.state = .pending }
+      } else {
+        place.isProvisional = false
+      }
+    }
+    turns.removeFirst(taken)
+    guard !turns.isEmpty, !isToGoOn else { return }
+    isToGoOn = true
+    soon { [weak self] in
+      guard let self else { return }
+      isToGoOn = false
+      takeTurns()
+      onChange()
+    }
   }
 
   private func install(_ object: [UInt8], on place: Place) {
@@ -220,7 +253,7 @@ package final class Deployment {
       if let standing = place.attachment {
         attachment = standing
       } else {
-        part(from: plan.interface)
+        parting.part(from: plan.interface)
         attachment = try Attachment(
           to: plan.interface, hook: plan.hook, entry: entry, preferClsact: preferClsact, pins: pins,
           shared: shared)
@@ -254,17 +287,7 @@ package final class Deployment {
   private func remove(_ attachment: Attachment) {
     attachment.empty()
     if let counters = try? attachment.counters() { onRetire(attachment.interface, counters) }
-    parting[attachment.interface, default: []].append(attachment)
-    later { [weak self] in self?.partFromAll() }
-  }
-
-  private func partFromAll() { for interface in Array(parting.keys) { part(from: interface) } }
-
-  private func part(from interface: Int32) {
-    for attachment in parting.removeValue(forKey: interface) ?? [] {
-      attachment.detach()
-      pins?.remove(attachment.interface, attachment.hook)
-    }
+    parting.add(attachment)
   }
 }
 

@@ -80,7 +80,8 @@ final class Daemon {
       pilot = try Pilot(
         objects: source, share: Self.share, state: configuration.stateDirectory.value, log: log,
         watch: { descriptor, handler in try? loop.watch(descriptor, handler) },
-        unwatch: { loop.unwatch($0) }, later: { loop.later($0) })
+        unwatch: { loop.unwatch($0) }, later: { loop.later($0) },
+        soon: { loop.soon($0) })
       pilotObstacle = .loadFailed
     } catch {
       pilot = nil

@@ -48,13 +48,18 @@ final class EventLoop {
   func forget(_ timer: Timer) { timers.removeAll { $0 === timer } }
 
   /// Does something once, when clients that wait for what was done before have been answered.
-  func later(_ work: @escaping () -> Void) {
+  func later(_ work: @escaping () -> Void) { once(after: .milliseconds(50), work) }
+
+  /// Does something once, after whatever has happened by then.
+  func soon(_ work: @escaping () -> Void) { once(after: .zero, work) }
+
+  private func once(after delay: Duration, _ work: @escaping () -> Void) {
     let timer = Timer { [unowned self] in
       timers.removeAll { $0.due == nil && $0.isOnce }
       work()
     }
     timer.isOnce = true
-    timer.due = .now + .milliseconds(50)
+    timer.due = .now + delay
     timers.append(timer)
   }
 

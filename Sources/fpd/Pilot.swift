@@ -36,7 +36,8 @@ final class Pilot {
   init(
     objects: ObjectSource, share: String, state: String, log: Log,
     watch: @escaping Deployment.Watch, unwatch: @escaping (Int32) -> Void,
-    later: @escaping (@escaping () -> Void) -> Void
+    later: @escaping (@escaping () -> Void) -> Void,
+    soon: @escaping (@escaping () -> Void) -> Void
   ) throws {
     self.log = log
     types = try Self.read("\(share)/fpm/kernel/types.h")
@@ -59,6 +60,7 @@ final class Pilot {
         }
       }, watch: watch, unwatch: unwatch)
     deployment.later = later
+    deployment.soon = soon
     deployment.onRetire = { [unowned self] interface, counters in
       retired[interface] = retired[interface].map { Self.sum($0, counters) } ?? counters
     }

@@ -57,7 +57,7 @@ final class DatapathBench {
 
   func deployment(
     objects: ObjectSource? = nil, pins: Pins? = nil, preferClsact: Bool = false,
-    counts: Bool = false
+    patience: Duration = .seconds(60), counts: Bool = false
   ) throws -> Deployment {
     let objects = try objects ?? self.objects()
     let entry = try EntryObject(
@@ -68,7 +68,7 @@ final class DatapathBench {
     return try namespace.inside {
       Deployment(
         objects: objects, includes: includes, entry: entry, pins: pins, preferClsact: preferClsact,
-        makeCounter: { counts ? try? ReplaceCounter(objects) : nil },
+        patience: patience, makeCounter: { counts ? try? ReplaceCounter(objects) : nil },
         watch: { self.handlers[$0] = $1 }, unwatch: { self.handlers[$0] = nil })
     }
   }

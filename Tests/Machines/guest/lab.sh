@@ -70,7 +70,7 @@ router() {
 
 # expect FILTER: the graph, once it corresponds to the kernel, satisfies the jq filter.
 expect() {
-  ctl wait --timeout 20 >/dev/null || fail 'fpctl wait did not answer in 20 s'
+  ctl wait --timeout 60 >/dev/null || fail 'fpctl wait did not answer in 60 s'
   ctl graph --json >"$LAB/graph.json"
   if ! jq -e "$1" "$LAB/graph.json" >/dev/null; then
     jq . "$LAB/graph.json"

@@ -30,7 +30,7 @@ test_reloadKeepsTheProcess() {
   after=$(systemctl show -p MainPID --value fpd.service)
   systemctl is-active fpd.service
   [[ $before == "$after" && $before != 0 ]] || fail "process $before became $after"
-  fpctl wait --timeout 20
+  fpctl wait --timeout 60
 }
 
 test_upgradeRestartsARunningService() {

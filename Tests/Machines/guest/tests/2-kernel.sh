@@ -4,7 +4,7 @@
 
 test_fpdConvergesOrSaysWhatItLacks() {
   start_fpd
-  ctl wait --timeout 20
+  ctl wait --timeout 60
   local status
   status=$(ctl status --json)
   jq . <<<"$status"
@@ -14,13 +14,13 @@ test_fpdConvergesOrSaysWhatItLacks() {
 
 test_kernelViewLoads() {
   start_fpd
-  ctl wait --timeout 20
+  ctl wait --timeout 60
   ctl status --json | has_all_it_can || { ctl status; fail 'the view did not load'; }
 }
 
 test_memoryStaysUnderFortyMegabytes() {
   start_fpd
-  ctl wait --timeout 20
+  ctl wait --timeout 60
   local kilobytes
   kilobytes=$(peak_memory)
   ((kilobytes < 40960)) || fail "$kilobytes kB"
@@ -45,7 +45,7 @@ test_nothingIsLeftAfterTheEnd() {
   local before after
   before=$(bpftool -j prog show | jq length)
   start_fpd
-  ctl wait --timeout 20
+  ctl wait --timeout 60
   stop_fpd
   after=$(bpftool -j prog show | jq length)
   ((before == after)) || fail "$before programs before, $after after"

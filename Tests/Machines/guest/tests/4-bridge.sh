@@ -56,5 +56,10 @@ test_bridgeNetfilterFollowsItsSysctl() {
   expect "$(reason p1 bridge-netfilter)"
   sysctl -q -w net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0 \
     net.bridge.bridge-nf-call-arptables=0
+  # Rules stand on its hooks, and who is told to ask them is not looked up packet by packet.
+  expect "$(reason p1 bridge-netfilter "IPv4, if told to")"
+  iptables-nft -F
+  iptables-nft -X
+  nft flush ruleset
   expect "$(no_reason p1 bridge-netfilter)"
 }

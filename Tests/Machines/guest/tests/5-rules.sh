@@ -16,7 +16,8 @@ test_legacyRulesAreSeen() {
   iptables-legacy -A FORWARD -s 198.51.100.0/24 -j DROP
   expect '.interfaces.eth0.graph.filter.conf.rules == 2'
   iptables-legacy -F
-  expect '.interfaces.eth0.graph | has("filter") | not'
+  # Its tables stay, and are watched where programs can.
+  expect '.interfaces.eth0.graph.filter.conf.rules // 0 == 0'
 }
 
 test_nftRulesAreSeen() {

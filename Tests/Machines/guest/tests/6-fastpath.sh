@@ -101,7 +101,7 @@ test_withoutLiveReadingPacketsFlowAndStatusSaysWhy() {
   routed
   route_frames "$LAB/off"
   start_fpd
-  ctl wait --timeout 20
+  ctl wait --timeout 60
   ctl status
   ctl status --json >"$LAB/status.json"
   jq -e '.state == "degraded" and
