@@ -33,6 +33,10 @@ public struct ServiceNotice: Sendable {
   }
 
   public func stopping() { send(["STOPPING=1"]) }
+  /// Not done yet: the manager is to wait for as long again.
+  public func stillStopping(_ status: String, within time: Duration) {
+    send(["EXTEND_TIMEOUT_USEC=\(time.components.seconds * 1_000_000)", "STATUS=\(status)"])
+  }
   public func status(_ text: String) { send(["STATUS=\(text)"]) }
   public func watchdog() { send(["WATCHDOG=1"]) }
 

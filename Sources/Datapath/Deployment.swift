@@ -146,10 +146,11 @@ package final class Deployment {
   /// fpd's place on an interface, for its counters and explanations.
   package func attachment(on interface: Int32) -> Attachment? { places[interface]?.attachment }
 
-  /// Detaches everything and leaves nothing behind.
-  package func removeAll() {
+  /// Detaches everything and leaves nothing behind. Packets take the kernel's path at once; the hooks may
+  /// take their time, while `each` hears how many are left.
+  package func removeAll(each: (Int) -> Void = { _ in }) {
     apply([])
-    parting.partFromAll()
+    parting.partFromAll(each: each)
     shared.release()
     idle = [:]
     builder.cancelAll()

@@ -31,7 +31,13 @@ final class Parting {
     }
   }
 
-  func partFromAll() { for interface in attachments.keys.sorted() { part(from: interface) } }
+  /// Gives up all of them now; `each` hears how many are left.
+  func partFromAll(each: (Int) -> Void) {
+    for interface in attachments.keys.sorted() {
+      each(attachments.count)
+      part(from: interface)
+    }
+  }
 
   private func goOn(_ when: (@escaping () -> Void) -> Void) {
     if isToGoOn { return }

@@ -142,10 +142,20 @@ final class Daemon {
     settle()
     loop.run()
     notice.stopping()
-    pilot?.removeAll()
+    leaveHooks()
     takeRuleCounts()
     server.close()
     log.notice("stopped")
+  }
+
+  /// A thousand hooks take the kernel ten seconds: the service manager hears that it goes on.
+  private func leaveHooks() {
+    var told = ContinuousClock.now
+    pilot?.removeAll { left in
+      guard ContinuousClock.now - told >= .seconds(1) else { return }
+      told = .now
+      notice.stillStopping("leaving \(left) interfaces to the kernel", within: .seconds(30))
+    }
   }
 
   private var summary: String {

@@ -172,7 +172,8 @@ final class Pilot {
     }
   }
 
-  func removeAll() { deployment.removeAll() }
+  /// Leaves all packets to the kernel; `each` hears how many hooks are still to be given up.
+  func removeAll(each: (Int) -> Void) { deployment.removeAll(each: each) }
 
   private struct Fault: Error {
     let reason: Reason

@@ -27,7 +27,8 @@ extension Bench {
   /// Removes what was measured in, all links at once: left to the kernel, the removal of a thousand links
   /// would go on into the next measurement.
   func remove(_ namespace: Namespace, _ fpd: Fpd) throws {
-    try fpd.stop()
+    // Each hook takes the kernel a grace period.
+    try fpd.stop(within: .seconds(120))
     try namespace.run(["ip", "link", "del", "group", "7"])
     namespace.close()
   }

@@ -47,9 +47,12 @@ private final class NotifySocket {
     notice.watchdog()
     notice.status("busy")
     notice.stopping()
+    notice.stillStopping("leaving", within: .seconds(30))
     #expect(
-      [manager.next(), manager.next(), manager.next(), manager.next()]
-        == ["WATCHDOG=1", "STATUS=busy", "STOPPING=1", nil])
+      (0..<5).map { _ in manager.next() } == [
+        "WATCHDOG=1", "STATUS=busy", "STOPPING=1",
+        "EXTEND_TIMEOUT_USEC=30000000\nSTATUS=leaving", nil,
+      ])
   }
 
   @Test(arguments: [
