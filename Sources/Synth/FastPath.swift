@@ -48,7 +48,7 @@ package struct FastPath: Sendable {
   private func text(
     _ shape: JSON.Object, _ isXDP: Bool, _ cache: inout [String: String]
   ) throws(TemplateError) -> String {
-    let key = "\(isXDP) \(JSON.object(shape))"
+    let key = (isXDP ? "xdp " : "tc ") + JSON.object(shape).text()
     if let known = cache[key] { return known }
     var variables = shape
     variables.append("layout", .string(layout))
