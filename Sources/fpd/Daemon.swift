@@ -394,12 +394,13 @@ final class Daemon {
 
   private func startSampling() {
     let timer = loop.timer { [unowned self] in
-      for interface in tracker.graph.interfaces {
-        guard let counters = counters(of: interface) else { continue }
-        samples.add(counters, of: interface.index)
+      let interfaces = tracker.graph.interfaces
+      for place in samples.turn(of: interfaces.count) {
+        guard let counters = counters(of: interfaces[place]) else { continue }
+        samples.add(counters, of: interfaces[place].index)
       }
       takeRuleCounts()
-      samples.keepOnly(Set(tracker.graph.interfaces.map(\.index)))
+      samples.keepOnly(Set(interfaces.map(\.index)))
       sampling?.due = .now + Samples.interval
     }
     sampling = timer

@@ -6,6 +6,10 @@ import Topology
 struct Samples {
   static let interval = Duration.seconds(1)
   private static let kept = 6
+  /// As many are looked at in one interval: where there are more, they take turns, and the seconds become
+  /// more.
+  private static let atOnce = 100
+  private var next = 0
 
   private struct Sample {
     var finished: UInt64
@@ -13,6 +17,14 @@ struct Samples {
   }
 
   private var taken: [Int32: [Sample]] = [:]
+
+  /// Which of so many interfaces to look at now.
+  mutating func turn(of count: Int) -> Range<Int> {
+    let start = next < count ? next : 0
+    let end = min(count, start + Self.atOnce)
+    next = end
+    return start..<end
+  }
 
   mutating func add(_ counters: [Counter], of interface: Int32) {
     let finished = counters.prefix(Reason.firstCounter).reduce(0) { $0 &+ $1.packets }
