@@ -64,6 +64,7 @@ struct set_search {
 	u32 turn;
 	s32 result;
 	u32 spare;
+	u64 closer; /* which indices are not to be tried at once: one bit for many of them */
 };
 
 struct {
@@ -558,6 +559,10 @@ fp_inline outcome take_list(search search)
 }
 #endif
 
+#if FP_MAY_GOTO
+#include "straight.h"
+#endif
+
 /*
  * ip_set_test(): GO_ON if a packet is in a set, UNMET if not, or a reason. A global function, so that the
  * verifier goes through it once and not wherever it has come from.
@@ -568,6 +573,14 @@ __attribute__((noinline)) s32 fp_set_has(struct set_search *asked)
 		return REASON_RULE_UNKNOWN;
 #if KNOWS_SETS
 	search search = asked;
+#if FP_MAY_GOTO
+	/* elsewhere the stack has no room for both */
+	if (!(search->closer >> (search->asked & 63) & 1)) {
+		outcome result = set_has_at_once(search);
+		if (result != LOOK_CLOSER)
+			return result;
+	}
+#endif
 	u32 index = search->asked & 0xffff;
 	search->list = 0;
 	if (!search->sets)
