@@ -48,7 +48,9 @@ let package = Package(
     .target(name: "Rendering", dependencies: ["OrderedJSON"], swiftSettings: strict),
     .target(
       name: "Lab",
-      dependencies: ["Control", "OrderedJSON", "CSystem", "CLoad", "Introspection", "Rules"],
+      dependencies: [
+        "Control", "OrderedJSON", "CSystem", "CBPF", "CLoad", "Introspection", "Rules",
+      ],
       swiftSettings: strict),
 
     // What people run.

@@ -40,7 +40,7 @@ final class Bench {
     results.quick = quick
   }
 
-  private enum Part: String, CaseIterable { case links, rules, routes, programs }
+  private enum Part: String, CaseIterable { case links, rules, routes, programs, firewall }
 
   private func run(_ parts: [Part]) throws {
     _ = Machine.json  // before this benchmark is what keeps the machine busy
@@ -50,6 +50,7 @@ final class Bench {
       case .rules: for kind in IPTables.allCases { try manyRules(kind) }
       case .routes: try manyRoutes()
       case .programs: try programs()
+      case .firewall: try firewall()
       }
     }
     Terminal.progress("")

@@ -25,6 +25,14 @@ struct Results {
     let missed: Int
   }
 
+  /// How soon the programs judged by a rule that had changed.
+  struct Rules {
+    let setting: String
+    let change: String
+    let live: Distribution
+    let missed: Int
+  }
+
   /// What fpd used in one setting.
   struct Cost {
     let setting: String
@@ -43,6 +51,7 @@ struct Results {
 
   var reactions: [Reactions] = []
   var programs: [Programs] = []
+  var rules: [Rules] = []
   var costs: [Cost] = []
   var loads: [Load] = []
   var quick = false
@@ -62,6 +71,13 @@ struct Results {
           [
             "setting": .string($0.setting), "change": .string($0.change), "live": $0.live.json,
             "own_program": $0.own.json, "missed": .number($0.missed),
+          ]
+        }),
+      "rules": .array(
+        rules.map {
+          [
+            "setting": .string($0.setting), "change": .string($0.change), "live": $0.live.json,
+            "missed": .number($0.missed),
           ]
         }),
       "memory": .array(
@@ -113,6 +129,20 @@ struct Results {
       })
   }
 
+  private var ruleTable: Table {
+    Table(
+      ["rules", "change", "n", "live: median ms", "p95 ms", "min ms", "max ms"],
+      rules.map { row in
+        let missed = row.missed > 0 ? " (\(row.missed) missed)" : ""
+        let live = row.live
+        return [
+          row.setting, row.change, "\(live.count)\(missed)", live.median.text(),
+          live.quantile(0.95).text(), (live.sorted.first ?? .nan).text(),
+          (live.sorted.last ?? .nan).text(),
+        ]
+      })
+  }
+
   private var costTable: Table {
     Table(
       ["setting", "RSS MB", "peak RSS MB"],
@@ -136,7 +166,8 @@ struct Results {
   }
 
   func printTables() {
-    for table in [reactionTable, programTable, costTable, loadTable] where !table.rows.isEmpty {
+    for table in [reactionTable, programTable, ruleTable, costTable, loadTable]
+    where !table.rows.isEmpty {
       Terminal.line()
       Terminal.text(table.plain)
     }
@@ -161,6 +192,16 @@ struct Results {
     and goes have no program; there it is the interface's slot that is empty, or the graph that follows.
 
     \(programTable.markdown)
+    ## Rules
+
+    One rule is added to so many, and deleted again: from the tool's return until both ports of a router have
+    the program that judges by the new rules. Looked at is which program stands in each port's slot, ten times
+    a millisecond at most and without asking fpd; that it is the right one is known as it is still there when
+    `fpctl wait` has returned, which is asked afterwards. Meanwhile no packet is judged by old rules: the old
+    program sees that they are others and leaves its packets to the kernel. What is added to an ipset is no
+    change of rules: programs look into the kernel's sets, and the next packet meets it.
+
+    \(ruleTable.markdown)
     ## Memory
 
     \(costTable.markdown)

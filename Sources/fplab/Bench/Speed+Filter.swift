@@ -2,21 +2,31 @@
 import Lab
 
 extension Speed {
-  /// Sources that no packet has, one rule each, as blacklists are.
+  /// Rules that no packet meets, of one kind and in some numbers.
   private struct Blacklist: Sendable {
-    let name: String
+    let counts: [Int]
+    /// Of those, what a quick run takes.
+    let quickCounts: [Int]
+    let name: @Sendable (_ count: Int) -> String
+    /// Puts the rules in place, whether they are there or not.
     let load: @Sendable (_ count: Int, _ namespace: Namespace) throws -> Void
     let clear: @Sendable (_ namespace: Namespace) throws -> Void
   }
 
+  /// What no packet comes from.
   private static func source(_ number: Int) -> String {
     // Spread over the address space, none of it the generator's.
     let mixed = UInt32(truncatingIfNeeded: number) &* 2_654_435_761
     return "\(100 + mixed >> 24 % 100).\(mixed >> 16 & 255).\(mixed >> 8 & 255).\(mixed & 255)"
   }
 
+  private static let sizes = [1, 10, 100, 1000, 10_000]
+  private static let quickSizes = [1, 100, 10_000]
+
   private static let blacklists = [
-    Blacklist(name: "iptables-legacy") { count, namespace in
+    Blacklist(counts: sizes, quickCounts: quickSizes) {
+      "\($0) rules of iptables-legacy"
+    } load: { count, namespace in
       let rules = (0..<count).map { "-A FORWARD -s \(source($0))/32 -j DROP\n" }.joined()
       try namespace.run(
         ["iptables-legacy-restore"],
@@ -24,40 +34,68 @@ extension Speed {
     } clear: {
       try $0.run("iptables-legacy -F FORWARD")
     },
-    Blacklist(name: "nftables") { count, namespace in
+    Blacklist(counts: sizes, quickCounts: quickSizes) {
+      "\($0) rules of nftables"
+    } load: { count, namespace in
       let rules = (0..<count).map { "add rule ip fw forward ip saddr \(source($0)) drop\n" }
-      try namespace.run(
-        ["nft", "-f", "-"],
-        input: "add table ip fw\n"
+      try namespace.nft(
+        noTable + "add table ip fw\n"
           + "add chain ip fw forward { type filter hook forward priority 0; }\n" + rules.joined())
     } clear: {
-      try $0.run("nft delete table ip fw")
+      try $0.nft(noTable)
     },
+    set("hash:ip", counts: sizes, quickCounts: quickSizes),
+    set("hash:net", counts: [1000], quickCounts: [1000]),
   ]
 
-  /// A gateway with so many rules that no packet meets: Linux looks at each of them.
+  private static let noTable = "add table ip fw\ndelete table ip fw\n"
+
+  /// One rule on a set with so many members.
+  private static func set(_ type: String, counts: [Int], quickCounts: [Int]) -> Blacklist {
+    Blacklist(counts: counts, quickCounts: quickCounts) {
+      "1 rule on an ipset, \(type), of \($0)"
+    } load: { count, namespace in
+      let members = (0..<count).map { "add blocked \(source($0))\n" }.joined()
+      try namespace.run(
+        ["ipset", "-exist", "restore"],
+        input: "create blocked \(type)\nflush blocked\n\(members)")
+      try namespace.run(
+        ["iptables-legacy-restore"],
+        input: "*filter\n:FORWARD ACCEPT [0:0]\n"
+          + "-A FORWARD -m set --match-set blocked src -j DROP\nCOMMIT\n")
+    } clear: {
+      try $0.run("iptables-legacy -F FORWARD")
+    }
+  }
+
+  /// A gateway with rules that no packet meets: Linux looks at each of them.
   func gateway() throws {
     for blacklist in Self.blacklists {
-      for count in quick ? [1, 100, 10_000] : [1, 10, 100, 1000, 10_000] {
+      for count in quick ? blacklist.quickCounts : blacklist.counts {
         try gateway(blacklist, count)
       }
     }
   }
 
+  /// With the rules Linux and fpd; and fpd without them in the same rounds: what is left is the filter.
   private func gateway(_ blacklist: Blacklist, _ count: Int) throws {
     let (bed, router) = try routerBed()
-    try blacklist.load(count, router)
     let generator = try generator(in: bed, to: router)
     let sink = try LoadSink(in: try bed["right"], device: "eth0")
     let arrived = { sink.count.frames }
     try measure(
-      "gateway, \(count) rules of \(blacklist.name)",
+      "gateway, \(blacklist.name(count))",
       [
         try base(),
-        Way(name: Self.linux, generator: generator, arrived: arrived) { .kernel },
+        Way(name: Self.linux, generator: generator, arrived: arrived) {
+          try blacklist.load(count, router)
+          return .kernel
+        },
         fpd("xdp", in: router, ["p1", "p2"], generator, arrived),
+        fpd("xdp", in: router, ["p1", "p2"], generator, arrived, name: Self.noRules) {
+          try blacklist.clear(router)
+        },
       ], isShort: true)
-    try blacklist.clear(router)
     bed.close()
   }
 }

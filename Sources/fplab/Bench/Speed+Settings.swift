@@ -112,12 +112,17 @@ extension Speed {
   /// Connections that ask at the same time, as the pods of a node do.
   static let sessions = 32
 
+  /// fpd, after rules that were there for other ways have been taken out.
+  static let noRules = "fpd, without the rules"
+
   func fpd(
     _ hook: String, in namespace: Namespace, _ interfaces: [String], _ generator: LoadGenerator,
-    _ arrived: @escaping () throws -> Int
+    _ arrived: @escaping () throws -> Int, name: String? = nil,
+    after prepare: @escaping () throws -> Void = {}
   ) -> Way {
-    Way(name: "fpd, \(hook)", generator: generator, arrived: arrived) {
-      .fpd(try Self.start(hook, in: namespace), interfaces)
+    Way(name: name ?? "fpd, \(hook)", generator: generator, arrived: arrived) {
+      try prepare()
+      return .fpd(try Self.start(hook, in: namespace), interfaces)
     }
   }
 

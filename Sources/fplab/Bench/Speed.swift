@@ -97,8 +97,7 @@ final class Speed {
     _ setting: String, _ ways: [Way], isClose: Bool = false, isShort: Bool = false
   ) throws {
     var (rounds, time) = isClose ? (closeRounds, closeTime) : (rounds, time)
-    // Where ways differ by multiples, little says it all.
-    if isShort { (rounds, time) = (min(rounds, 5), closeTime) }
+    if isShort { time = closeTime }
     var rows = ways.map { SpeedResults.Row(setting: setting, way: $0.name, isBase: $0.isBase) }
     for round in 1...rounds {
       for (place, way) in ways.enumerated() where rows[place].absent == nil {

@@ -82,6 +82,18 @@ struct SpeedResults {
     return other / own
   }
 
+  /// Nanoseconds by which a packet costs fpd more with rules than without them, in the same round.
+  private func filterShare(_ row: Row) -> Distribution? {
+    guard row.way.hasPrefix("fpd"), row.way != Speed.noRules, row.absent == nil,
+      let bare = withoutRules(row)
+    else { return nil }
+    return Distribution(zip(row.nanoseconds, bare.nanoseconds).map { $0 - $1 })
+  }
+
+  private func withoutRules(_ row: Row) -> Row? {
+    rows.first { $0.setting == row.setting && $0.way == Speed.noRules && $0.absent == nil }
+  }
+
   private static func number(_ value: Double?) -> JSON {
     guard let value, value.isFinite else { return .null }
     return .double((value * 1000).rounded() / 1000)
@@ -98,6 +110,7 @@ struct SpeedResults {
             "not_measured": row.absent.map(JSON.string) ?? .null,
             "million_per_second": row.million.json, "nanoseconds": row.cost.json,
             "nanoseconds_net": Self.number(net(row)),
+            "nanoseconds_of_filter": filterShare(row).map(\.json) ?? .null,
             "times_linux": ratios(row).map(\.json) ?? .null,
             "times_linux_net": Self.number(netRatio(row)),
             "delivered_min": Self.number(row.delivered.min()),
@@ -141,6 +154,23 @@ struct SpeedResults {
       })
   }
 
+  /// What rules cost: one line for each setting.
+  private var filterTable: Table {
+    Table(
+      [
+        "rules", "n", "fpd, ns/packet", "without the rules", "filter's share, ns", "min", "max",
+        "std dev",
+      ],
+      rows.compactMap { row in
+        guard let share = filterShare(row), let bare = withoutRules(row) else { return nil }
+        return [
+          row.setting, "\(share.count)", row.cost.median.text(0), bare.cost.median.text(0),
+          share.median.text(0), (share.sorted.first ?? .nan).text(0),
+          (share.sorted.last ?? .nan).text(0), share.deviation.text(0),
+        ]
+      })
+  }
+
   private func percent(_ share: Double?) -> String {
     share.map { ($0 * 100).text(1) + " %" } ?? "–"
   }
@@ -177,7 +207,7 @@ struct SpeedResults {
   private var leastShare: Double { rows.flatMap(\.shares).min() ?? .nan }
 
   func printTables() {
-    for table in [packetTable, streamTable] where !table.rows.isEmpty {
+    for table in [packetTable, filterTable, streamTable] where !table.rows.isEmpty {
       Terminal.line()
       Terminal.text(table.plain)
     }
@@ -211,6 +241,13 @@ struct SpeedResults {
     - *empty program* does nothing on the hook: what fpd costs on top of it is fpd's own.
     - *arrived* is the least part of what was sent that arrived; *fast* what fpd says it forwarded itself.
 
+    ## What rules cost
+
+    A gateway with rules that no packet meets, on XDP; its filter's share is what a packet costs fpd more than
+    on the same router without the rules, in the same round: the proof that the rules are still those, and
+    the judgement by them. The share is the median of the rounds' differences, with the least and the most.
+
+    \(filterTable.markdown)
     ## TCP
 
     Through a router and between containers on one bridge: as much as goes on one connection, with GSO,

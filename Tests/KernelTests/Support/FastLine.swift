@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import CBPF
 import Glibc
 import Lab
 import OrderedJSON
@@ -60,8 +59,8 @@ final class FastLine {
     #expect(seen["accelerated"] == true && seen["hook"]?.string == hook, "\(seen.text())")
   }
 
-  func slot(_ device: String = "p1") throws -> FastSlot {
-    try FastSlot(of: device, hook, in: middle)
+  func slot(_ device: String = "p1") throws -> LiveProgram {
+    try LiveProgram(of: device, hook, in: middle)
   }
 
   /// As fast as it goes, without filling a queue.
@@ -87,46 +86,12 @@ final class FastLine {
   }
 }
 
-/// Which program an interface's packets meet, asked of the kernel.
-final class FastSlot {
-  private let map: Int32
-  private let key: UInt32
-
-  init(of device: String, _ hook: String, in namespace: Namespace) throws {
-    let index = try namespace.ifindex(of: device)
-    let path = "\(try namespace.pins())/\(index)-\(hook)/slot"
-    map = bpf_obj_get(path)
-    try #require(map >= 0, "there is no \(path)")
-    var found = fpd_map()
-    try #require(fpd_map_read(map, &found) == 0)
-    // One array may serve many interfaces.
-    key = found.entries > 1 ? index : 0
-  }
-
-  deinit { close(map) }
-
-  /// Its id, 0 when there is none.
-  var program: UInt32 {
-    var (key, id) = (key, UInt32(0))
-    return bpf_map_lookup_elem(map, &key, &id) == 0 ? id : 0
-  }
-}
-
 extension Namespace {
   /// The devices of this namespace but the loopback.
   func devices() throws -> [String] {
     try run("ip -o -br link").output.split(separator: "\n").compactMap { line in
       line.split(separator: " ").first.map { String($0.prefix { $0 != "@" }) }
     }.filter { $0 != "lo" }
-  }
-
-  /// Where an fpd of this namespace keeps its pins.
-  func pins() throws -> String {
-    let number = try inside { () -> UInt64 in
-      var status = stat()
-      return stat("/proc/thread-self/ns/net", &status) == 0 ? UInt64(status.st_ino) : 0
-    }
-    return "/sys/fs/bpf/fpd-\(number)"
   }
 }
 
