@@ -250,7 +250,8 @@ struct SpeedResults {
     \(filterTable.markdown)
     ## TCP
 
-    Through a router and between containers on one bridge: as much as goes on one connection, with GSO,
+    Through a router, to the router itself and between containers on one bridge: as much as goes on one
+    connection, with GSO,
     and single bytes there and back on \(Speed.sessions) connections. For the first the sender and what is
     between are on one CPU and the receiver on another, and the time is that of the clock. For the second
     everything is on one CPU, and only its time for them counts. *No hop* is a cable from one end to the
