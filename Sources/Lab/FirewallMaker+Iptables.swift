@@ -90,10 +90,13 @@ extension FirewallMaker {
     some += ["MARK --set-mark \(1 + chance.below(3))", "NFQUEUE --queue-num 7 --queue-bypass"]
     if place.table == "filter" {
       some += [
-        "REJECT", "REJECT --reject-with icmp-host-prohibited", "REJECT --reject-with icmp-net-unreachable",
+        "REJECT", "REJECT --reject-with icmp-host-prohibited",
+        "REJECT --reject-with icmp-net-unreachable",
       ]
     }
-    if place.table == "mangle" { some += ["TOS --set-tos 4", "DSCP --set-dscp 5", "TTL --ttl-dec 1"] }
+    if place.table == "mangle" {
+      some += ["TOS --set-tos 4", "DSCP --set-dscp 5", "TTL --ttl-dec 1"]
+    }
     return chance.one(of: some)
   }
 
@@ -102,11 +105,12 @@ extension FirewallMaker {
     Piece(
       chance.one(of: [
         "-m limit --limit 1/hour --limit-burst 3", "-m statistic --mode nth --every 3 --packet 1",
-        "-m quota --quota 500", "-m recent --set --name \(mark)", "-m recent --rcheck --name \(mark)",
+        "-m quota --quota 500", "-m recent --set --name \(mark)",
+        "-m recent --rcheck --name \(mark)",
         "-m time --timestart 00:00 --timestop 23:59:59", "-m string --string abc --algo bm",
         "-m u32 --u32 0>>22&0x3C@4=5", "-m ecn --ecn-ip-ect 1",
         "-m hashlimit --hashlimit-upto 1/hour --hashlimit-burst 2 --hashlimit-name \(mark)",
-        "-m cpu ! --cpu 77", "-m realm --realm 5",
+        "-m cpu ! --cpu 77",
       ]))
   }
 
@@ -117,7 +121,9 @@ extension FirewallMaker {
     if chance.percent(55) { pieces += address(isSource: true) }
     if chance.percent(60) { pieces += address(isSource: false) }
     if has(.input, 20), !(isFirst && place.base == "POSTROUTING") { pieces.append(interface(true)) }
-    if has(.output, 20), !(isFirst && place.base == "PREROUTING") { pieces.append(interface(false)) }
+    if has(.output, 20), !(isFirst && place.base == "PREROUTING") {
+      pieces.append(interface(false))
+    }
     pieces += transport()
     let looks: [(Feature, Int, (inout Self) -> Piece)] = [
       (.length, 10, { $0.length() }), (.ttl, 10, { $0.ttl() }), (.tos, 10, { $0.tos() }),
@@ -293,7 +299,9 @@ extension FirewallMaker {
   }
 
   private mutating func packetType() -> Piece {
-    maybe("--pkt-type \(chance.one(of: ["unicast", "broadcast", "multicast"]))", nil, before: "-m pkttype ")
+    maybe(
+      "--pkt-type \(chance.one(of: ["unicast", "broadcast", "multicast"]))", nil,
+      before: "-m pkttype ")
   }
 
   private mutating func addressType() -> Piece {

@@ -67,7 +67,9 @@ extension FirewallMaker {
     let jumps = targets.map { chance.percent(25) ? "goto \($0.name)" : "jump \($0.name)" }
     if chance.percent(strange) { rule.pieces.append(Piece(strangeStatement(transport))) }
     if chance.percent(strange / 2) {
-      rule.pieces.append(Piece(chance.one(of: ["ip id 77", "fib daddr type unicast", "rt classid 0", "ip hdrlength 5"])))
+      rule.pieces.append(
+        Piece(
+          chance.one(of: ["ip id 77", "fib daddr type unicast", "rt classid 0", "ip hdrlength 5"])))
     }
     if chance.percent(12) {
       if !counter.isEmpty { rule.pieces.append(Piece(counter)) }
@@ -201,7 +203,8 @@ extension FirewallMaker {
         Piece("meta mark \(chance.one(of: ["0", "!= 0", "1-5", "{ 0, 7 }", "& 0x50 != 0x10"]))"))
     }
     if has(.packetType, 7) {
-      pieces.append(Piece("meta pkttype \(chance.one(of: ["host", "!= host", "{ broadcast, multicast }"]))"))
+      pieces.append(
+        Piece("meta pkttype \(chance.one(of: ["host", "!= host", "{ broadcast, multicast }"]))"))
     }
     if has(.mac, 7) {
       let last = UInt32(1 + chance.below(4))

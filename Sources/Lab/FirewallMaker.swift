@@ -78,7 +78,8 @@ package struct FirewallMaker {
     var outside: [UInt32] = []
     if first > 0 { outside.append(first - 1) }
     if last < bound { outside.append(last + 1) }
-    return Firewall.Hint(field, inside: [first, last, first + (last - first) / 2], outside: outside)
+    return Firewall.Hint(
+      field, inside: [first, last, first + (last - first) / 2], outside: outside)
   }
 
   mutating func range(of pool: [UInt32]) -> (UInt32, UInt32) {
@@ -221,7 +222,8 @@ extension FirewallMaker {
     case 9: packet.options = [1, 1, 1, 0]
     case 10: packet.hasWrongChecksum = true
     case 11, 12: packet.isCutShort = true
-    case 13: packet.source = chance.one(of: [0, 0x7f00_0001, 0xe000_0001, 0xffff_ffff, 0x0a00_0101])
+    case 13:
+      packet.source = chance.one(of: [0, 0x7f00_0001, 0xe000_0001, 0xffff_ffff, 0x0a00_0101])
     default: break
     }
   }

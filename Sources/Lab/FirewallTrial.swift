@@ -117,7 +117,9 @@ package struct FirewallTrial: Equatable, Sendable {
       $0.sum(elements) + $0.namedElements
     } without: { trial, range in
       let first = trial.sum(elements)
-      var smaller = trial.changing(range.clamped(to: 0..<first), elements) { remove(element: $1, from: &$0) }
+      var smaller = trial.changing(range.clamped(to: 0..<first), elements) {
+        remove(element: $1, from: &$0)
+      }
       smaller.removeNamed { range.contains(first + $0) }
       return smaller
     }

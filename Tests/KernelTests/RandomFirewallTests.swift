@@ -7,7 +7,7 @@ extension Kernel {
   @Suite(.needsFpd) struct RandomFirewallTests {
     @Test(arguments: Firewall.Tool.allCases, ["xdp", "tc"])
     func judgesAsLinuxDoes(_ tool: Firewall.Tool, _ hook: String) throws {
-      try RandomRun(tool, on: hook).run()
+      if RandomRun.isWanted(tool, hook) { try RandomRun(tool, on: hook).run() }
     }
   }
 }

@@ -105,7 +105,8 @@ final class RandomBed {
       try bed.send(own.map { Shot(host: host, bytes: $0.frame(from: host.mac, to: host.gateway)) })
       for (place, frame) in try heardUntilThrough() {
         let number = FirewallPacket.number(behind: frame) ?? 0
-        heard[known.contains(number) ? number : 0, default: []].append("\(place): \(Self.text(frame))")
+        heard[known.contains(number) ? number : 0, default: []].append(
+          "\(place): \(Self.text(frame))")
       }
     }
     return heard.mapValues { $0.sorted() }
