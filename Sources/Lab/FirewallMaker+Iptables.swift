@@ -62,20 +62,23 @@ extension FirewallMaker {
 
   private mutating func rule(at place: Place, isFirst: Bool, room: Int) -> Firewall.Rule {
     var rule = Firewall.Rule()
-    rule.pieces = conditions(at: place, isFirst: isFirst)
     let targets = place.below.filter { $0.size < room }
-    if !targets.isEmpty, chance.percent(isFirst ? 30 : 18) {
+    let leads = !targets.isEmpty && chance.percent(isFirst ? 35 : 18)
+    // What leads to other rules should not ask for the same as they do.
+    rule.pieces = leads && chance.percent(75) ? few() : conditions(at: place, isFirst: isFirst)
+    let endings = Self.endings(rule.pieces)
+    if leads {
       let target = chance.one(of: targets.suffix(4)).name
       rule.chain = target
-      rule.action = chance.percent(25) ? "-g \(target)" : "-j \(target)"
-    } else if chance.percent(strange) {
+      rule.action = chance.percent(endings / 2) ? "-g \(target)" : "-j \(target)"
+    } else if chance.percent(strange), chance.percent(20 + endings) {
       rule.action = "-j " + strangeTarget(at: place)
-    } else {
-      rule.action = chance.one(weighted: [
-        (30, "-j ACCEPT"), (34, "-j DROP"), (14, "-j RETURN"), (22, ""),
-      ])
+    } else if chance.percent(endings) {
+      rule.action = chance.one(weighted: [(4, "-j ACCEPT"), (5, "-j DROP"), (2, "-j RETURN")])
+    } else if !isFirst, chance.percent(8) {
+      rule.action = "-j RETURN"
     }
-    if chance.percent(strange / 2) {
+    if chance.percent(strange / 3) {
       let place = chance.below(rule.pieces.count + 1)
       rule.pieces.insert(strangeMatch(), at: place)
     }
@@ -115,6 +118,15 @@ extension FirewallMaker {
   }
 
   // MARK: Conditions
+
+  private mutating func few() -> [Piece] {
+    switch chance.below(4) {
+    case 0: address(isSource: true)
+    case 1: address(isSource: false)
+    case 2: transport()
+    default: []
+    }
+  }
 
   private mutating func conditions(at place: Place, isFirst: Bool) -> [Piece] {
     var pieces: [Piece] = []

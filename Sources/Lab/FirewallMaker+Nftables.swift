@@ -61,30 +61,37 @@ extension FirewallMaker {
     let transport = chance.one(weighted: [
       (30, ""), (24, "tcp"), (22, "udp"), (6, "sctp"), (3, "udplite"), (3, "dccp"), (12, "icmp"),
     ])
-    rule.pieces = nativeConditions(at: place, transport)
-    let counter = chance.percent(75) ? "counter" : ""
     let targets = place.below.filter { $0.size < room / 4 }.suffix(4)
-    let jumps = targets.map { chance.percent(25) ? "goto \($0.name)" : "jump \($0.name)" }
-    if chance.percent(strange) { rule.pieces.append(Piece(strangeStatement(transport))) }
-    if chance.percent(strange / 2) {
+    let leads = !targets.isEmpty && chance.percent(isFirst ? 35 : 18)
+    // What leads to other rules should not ask for the same as they do.
+    rule.pieces =
+      leads && chance.percent(75)
+      ? few(at: place, transport) : nativeConditions(at: place, transport)
+    let endings = Self.endings(rule.pieces)
+    let counter = chance.percent(75) ? "counter" : ""
+    let jumps = targets.map { chance.percent(endings / 2) ? "goto \($0.name)" : "jump \($0.name)" }
+    if chance.percent(strange), chance.percent(20 + endings) {
+      rule.pieces.append(Piece(strangeStatement(transport)))
+    }
+    if chance.percent(strange / 3) {
       rule.pieces.append(
         Piece(
           chance.one(of: ["ip id 77", "fib daddr type unicast", "rt classid 0", "ip hdrlength 5"])))
     }
-    if chance.percent(12) {
+    if !leads, chance.percent(10) {
       if !counter.isEmpty { rule.pieces.append(Piece(counter)) }
       rule.pieces.append(verdictMap(transport, jumps))
       return rule
     }
     var verdict: String
-    if !targets.isEmpty, chance.percent(isFirst ? 30 : 18) {
+    if leads {
       let place = targets.startIndex + chance.below(targets.count)
       rule.chain = targets[place].name
       verdict = jumps[place - targets.startIndex]
+    } else if chance.percent(endings) {
+      verdict = chance.one(weighted: [(4, "accept"), (5, "drop"), (2, "return")])
     } else {
-      verdict = chance.one(weighted: [
-        (30, "accept"), (34, "drop"), (14, "return"), (6, "continue"), (16, ""),
-      ])
+      verdict = chance.one(weighted: [(1, "continue"), (isFirst ? 0 : 2, "return"), (12, "")])
     }
     if rule.pieces.isEmpty, counter.isEmpty, verdict.isEmpty { verdict = "continue" }
     rule.action = [counter, verdict].filter { !$0.isEmpty }.joined(separator: " ")
@@ -178,6 +185,15 @@ extension FirewallMaker {
 
   // MARK: Conditions
 
+  private mutating func few(at place: NativePlace, _ transport: String) -> [Piece] {
+    switch chance.below(4) {
+    case 0: [nativeAddress(true, at: place)]
+    case 1: [nativeAddress(false, at: place)]
+    case 2: nativeTransport(transport, at: place)
+    default: []
+    }
+  }
+
   private mutating func nativeConditions(at place: NativePlace, _ transport: String) -> [Piece] {
     var pieces: [Piece] = []
     if chance.percent(10), let pair = concatenation(at: place, transport) {
@@ -256,7 +272,8 @@ extension FirewallMaker {
     var piece = Piece(
       chance.one(weighted: [
         (5, "\(word)name \(sign)p\(port)"), (3, "\(word) \(sign)p\(port)"),
-        (2, "\(word)name \(sign)\"p\(port)*\""), (1, "\(word)name \(sign)p\(port)1"),
+        (2, "\(word)name \(sign)\"p\(port)*\""), (1, "\(word)name \(sign)\"p*\""),
+        (1, "\(word)name \(sign)p\(port)1"),
         (2, "\(word)name \(sign){ p\(port), q\(port) }"),
         (1, "\(word)name \(sign){ \"q*\", p\(port) }"),
       ]))
@@ -365,7 +382,7 @@ extension FirewallMaker {
     let verdicts = ["accept", "drop", "return", "continue"] + jumps + jumps
     var piece = Piece((isPorts ? "\(transport) dport" : "ip daddr") + " vmap { ")
     piece.elements = some.map { "\($0.text) : \(chance.one(of: verdicts))" }
-    if chance.percent(20) { piece.elements.append("* : \(chance.one(of: ["accept", "drop"]))") }
+    if chance.percent(6) { piece.elements.append("* : \(chance.one(of: ["accept", "drop"]))") }
     piece.tail = " }"
     piece.hints = [
       hint(isPorts ? .destinationPort : .destination, some, upTo: isPorts ? 0xffff : .max)
