@@ -5,6 +5,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 COUNT ?= 10000
 SEED ?= 1
+RULESETS ?= 2000
 QUICK ?=
 CORPUS ?= Tests/PureTests/Fixtures/fuzz
 
@@ -19,7 +20,7 @@ VERSION := $(shell cat VERSION)
 DEB := dist/fpd_$(VERSION)_$(shell dpkg --print-architecture 2>/dev/null || echo amd64).deb
 release := .build/release
 
-.PHONY: all build demo test test-pure test-kernel test-machines vmtest bench fuzz \
+.PHONY: all build demo test test-pure test-kernel test-random test-machines vmtest bench fuzz \
 	install uninstall deb lint format clean help \
 	setup setup-build setup-lint setup-package setup-test-all setup-machines-all
 
@@ -50,6 +51,9 @@ test-pure: setup-build build ## Tests that need neither root nor a kernel
 
 test-kernel: setup build ## Tests in network namespaces with the real tools (needs root)
 	@scripts/run-rings kernel
+
+test-random: setup build ## RULESETS random rulesets from SEED on against the kernel's own answers (needs root)
+	@FPD_RANDOM_RULESETS=$(RULESETS) FPD_RANDOM_SEED=$(SEED) TEST=RandomFirewall scripts/run-rings kernel
 
 test-machines: setup-machines-all deb ## Tests on Debian's kernels in QEMU
 	@scripts/run-rings machines
