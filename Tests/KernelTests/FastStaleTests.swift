@@ -43,6 +43,7 @@ private final class SwitchedLine {
   private var judged: [(frames: Range<Int>, isOn: Bool)] = []
   private var begin = 0
   private var flips = 0
+  private var uncounted = 0
 
   private static let tracked = 100_000_000
   private static let window = 192
@@ -99,12 +100,23 @@ private final class SwitchedLine {
     try fast.fpd.wait()
     try fast.expectAccelerated()
     more(Self.margin)
+    let sent = run.sent
     let before = try fast.fpd.stats("p1")
+    let missing = sent - counted(before)
+    if missing > uncounted + 2 * Self.margin {
+      print("\(missing - uncounted) frames were not counted before flip \(flips)")
+      uncounted = missing
+    }
     more(1000)
     let after = try fast.fpd.stats("p1")
     let (dropped, forwarded) = (after.dropped - before.dropped, after.forwarded - before.forwarded)
     #expect(forwarded > 100 && (isOn ? dropped > 100 : dropped == 0), "\(before), \(after)")
     #expect(after.punted(since: before) == [:])
+  }
+
+  private func counted(_ now: FastCounters) -> Int {
+    let punted = now.punted(since: before).values.reduce(0, +)
+    return Int(now.forwarded - before.forwarded + now.dropped - before.dropped + punted)
   }
 
   func finish() throws {
@@ -133,8 +145,12 @@ private final class SwitchedLine {
     )
     let reasons: Set = way.asksSet ? [] : ["rules-changed", "netfilter-hook"]
     #expect(reasons.isSuperset(of: punted.keys), "\(punted)")
-    #expect(forwarded + dropped + punted.values.reduce(0, +) == tally.sent)
-    if way.asksSet { #expect(dropped == tally.lost) }
+    if way.asksSet {
+      #expect(forwarded == tally.arrived && dropped == tally.lost)
+    } else {
+      // In the midst of a change fpd may take its hands off, and what passes then is not counted.
+      #expect(counted(after) <= tally.sent)
+    }
     #expect(try fast.fpd.stop() == 0)
   }
 }
