@@ -104,7 +104,8 @@ private final class SwitchedLine {
     let before = try fast.fpd.stats("p1")
     let missing = sent - counted(before)
     if missing > uncounted + 2 * Self.margin {
-      print("\(missing - uncounted) frames were not counted before flip \(flips)")
+      print(
+        "\(way.testDescription): \(missing - uncounted) frames not counted before flip \(flips)")
       uncounted = missing
     }
     more(1000)
