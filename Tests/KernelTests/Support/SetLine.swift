@@ -56,9 +56,7 @@ final class SetLine {
   /// Runs ipset's own language.
   func ipset(_ lines: String...) throws { try ipset(lines) }
 
-  func ipset(_ lines: [String]) throws {
-    try router.run(["ipset", "restore"], input: lines.joined(separator: "\n") + "\n")
-  }
+  func ipset(_ lines: [String]) throws { try router.ipset(restore: lines) }
 
   /// Lets go of a set that no rule names any more, which the kernel does some time after the rule.
   func destroy(_ set: String) throws {
@@ -161,5 +159,46 @@ final class SetLine {
     try JSON(
       parsing: fpd.fpctl("why --in p1 --src 10.0.1.2 --smac \(header.from) \(options) --json")
         .check().output)
+  }
+}
+
+extension Namespace {
+  /// Runs ipset's own language. Who lists sets, as fpd does, holds each for a moment, and the kernel refuses
+  /// to swap, rename and destroy what is held: that is said, and tried again from that line on.
+  func ipset(restore lines: [String]) throws {
+    var rest = lines[...]
+    for _ in 0..<50 {
+      let done = try attempt(
+        ["ipset", "restore"], input: rest.joined(separator: "\n") + "\n")
+      guard !done.succeeded, done.saysHeld else {
+        try done.check()
+        return
+      }
+      let words = done.errors.split(separator: " ").map(String.init)
+      let line = words.firstIndex(of: "line").flatMap { Int(words[$0 + 1].prefix { $0.isNumber }) }
+      guard let line, line >= 1, line <= rest.count else {
+        try done.check()
+        return
+      }
+      rest = rest.dropFirst(line - 1)
+      print("refused, since a set was held: \(rest.first ?? "")")
+    }
+    throw LabError("sets are held all the time: \(rest.first ?? "")")
+  }
+
+  /// One command of ipset's, in the same way.
+  func ipset(_ line: String) throws {
+    var done = try attempt(Command.split(line))
+    for _ in 0..<50 where !done.succeeded && done.saysHeld {
+      print("refused, since a set was held: \(line)")
+      done = try attempt(Command.split(line))
+    }
+    try done.check()
+  }
+}
+
+extension Completed {
+  fileprivate var saysHeld: Bool {
+    errors.contains("busy") || errors.contains("in use by a kernel component")
   }
 }
