@@ -20,13 +20,19 @@ struct {
 	map_type(value, struct load_arrivals);
 } arrivals SEC(".maps");
 
-/* Frames that are so old and still not there will not come: the window is opened for new ones. */
+/*
+ * Frames keep their order, so what was sent before one that arrived is not under way any more, whether it
+ * arrived or not. Where none comes any more, the window is opened for new ones after a while.
+ */
 fp_inline _Bool window_is_full(void)
 {
 	u32 first = 0;
 	volatile struct load_arrivals *arrived = bpf_map_lookup_elem(&arrivals, &first);
+	u64 done = arrived ? arrived->newest : progress.sent;
 
-	if (!arrived || progress.sent - arrived->frames - progress.given_up < progress.window) {
+	if (done < progress.given_up_below)
+		done = progress.given_up_below;
+	if (progress.sent - done < progress.window) {
 		progress.full_since = 0;
 		return 0;
 	}
@@ -35,7 +41,8 @@ fp_inline _Bool window_is_full(void)
 		progress.full_since = now;
 	if (now - progress.full_since < LOAD_GIVE_UP_NS)
 		return 1;
-	progress.given_up = progress.sent - arrived->frames;
+	progress.given_up += progress.sent - done;
+	progress.given_up_below = progress.sent;
 	progress.full_since = 0;
 	return 0;
 }

@@ -48,7 +48,7 @@ struct load_mark {
 struct load_progress {
 	unsigned long long limit;  /* frames to send */
 	unsigned long long rate;   /* frames a second; 0: as many as go */
-	unsigned long long window; /* frames under way at most; 0: no bound */
+	unsigned long long window; /* frames sent behind the newest that arrived; 0: no bound */
 	unsigned long long begun;  /* CLOCK_MONOTONIC */
 	unsigned long long deadline;
 	unsigned int stop; /* nothing more is sent */
@@ -60,6 +60,8 @@ struct load_progress {
 	unsigned long long turns;
 	unsigned long long waited; /* turns in which nothing was sent */
 	unsigned long long given_up;
+	unsigned long long
+		given_up_below; /* the number that frames which will not come are below */
 	unsigned long long full_since;
 	unsigned int destination, source, source_address, destination_address; /* of the flow */
 };
@@ -73,6 +75,7 @@ struct load_arrivals {
 	unsigned long long beyond;     /* numbers or flows that the sink was not made for */
 	unsigned long long damaged;    /* an IPv4 header whose checksum is wrong, or TTL 0 */
 	unsigned long long others;     /* not the generator's: passed to the host */
+	unsigned long long newest;     /* one more than the highest number that arrived */
 };
 
 /* How the sink counts. */

@@ -88,6 +88,8 @@ SEC("xdp") int load_sink(struct xdp_md *context)
 		count->others++;
 		return XDP_PASS;
 	}
+	if (mark->number >= count->newest)
+		count->newest = mark->number + 1;
 	if (config.flows) {
 		track(count, mark);
 		if (is_damaged(ip))

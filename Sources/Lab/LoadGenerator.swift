@@ -20,7 +20,8 @@ public final class LoadGenerator: @unchecked Sendable {
     public var time: Duration
     /// Frames a second; nil: as many as go.
     public var rate: Int?
-    /// Frames under way at most, where the generator was made with the sink; nil: no bound.
+    /// Frames sent behind the newest that arrived, at most, where the generator was made with the sink;
+    /// nil: no bound. What is dropped on the way does not count, as long as others arrive.
     public var window: Int?
 
     public init(frames: Int = .max, time: Duration, rate: Int? = nil, window: Int? = nil) {

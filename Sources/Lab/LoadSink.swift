@@ -91,12 +91,30 @@ public final class LoadSink: @unchecked Sendable {
     }
   }
 
-  /// How many of the frames with these numbers have arrived. The sink must track that many.
-  public func arrived(_ numbers: Range<Int>) throws -> Int {
+  /// How many of the frames with these numbers have arrived; of every 64 only those in `places`. The sink
+  /// must track that many.
+  public func arrived(_ numbers: Range<Int>, places: UInt64 = .max) throws -> Int {
     guard numbers.upperBound <= capacity else {
       throw LabError("the sink tells \(capacity) frames apart, not \(numbers.upperBound)")
     }
-    return numbers.count { seen[$0 / 64] >> UInt64($0 % 64) & 1 == 1 }
+    return Self.words(of: numbers).reduce(0) { sum, part in
+      sum + (seen[part.word] & part.places & places).nonzeroBitCount
+    }
+  }
+
+  /// How many numbers there are, of every 64 only those in `places`.
+  public static func count(_ numbers: Range<Int>, places: UInt64) -> Int {
+    words(of: numbers).reduce(0) { $0 + ($1.places & places).nonzeroBitCount }
+  }
+
+  private static func words(of numbers: Range<Int>) -> [(word: Int, places: UInt64)] {
+    if numbers.isEmpty { return [] }
+    return (numbers.lowerBound / 64...(numbers.upperBound - 1) / 64).map { word in
+      let first = max(numbers.lowerBound - word * 64, 0)
+      let end = min(numbers.upperBound - word * 64, 64)
+      let below = end == 64 ? UInt64.max : (1 << UInt64(end)) - 1
+      return (word, below & UInt64.max << UInt64(first))
+    }
   }
 
   /// What became of the frames numbered 0 up to `sent`. The sink must track that many.

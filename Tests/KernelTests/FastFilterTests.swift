@@ -66,43 +66,6 @@ extension Kernel {
       #expect(try fast.fpd.stop() == 0)
     }
 
-    /// From the moment a tool has returned no packet is judged by what the rules were before.
-    @Test(arguments: ways) func noPacketIsJudgedByOldRules(_ way: Way) throws {
-      let fast = try FastLine(.router, hook: way.hook, tracking: 20_000_000)
-      try change(fast, way.beginning)
-      let run = try start(20_000_000, fast)
-      var dropped: [Range<Int>] = []
-      let before = try fast.fpd.stats("p1")
-      for number in 0..<100 {
-        try fast.middle.run(lines: way.rule("DROP"))
-        // What is under way between the generator and the router.
-        let start = run.sent + 512
-        // Sometimes before the next program runs, sometimes after.
-        if number.isMultiple(of: 2) { try fast.fpd.wait() }
-        #expect(eventually(within: .seconds(20)) { run.sent > start + 2000 || run.hasEnded })
-        let end = run.sent
-        try fast.middle.run(lines: way.rule("DROP", add: false))
-        if start < end { dropped.append(start..<end) }
-        if number.isMultiple(of: 3) { try fast.fpd.wait() }
-        if run.hasEnded { break }
-      }
-      #expect(!run.hasEnded)
-      let tally = try fast.finish(run)
-      let counted = try fast.fpd.stats("p1")
-      let frames = dropped.reduce(0) { $0 + $1.count }
-      print("\(way.testDescription): \(frames) frames after \(dropped.count) rules, \(tally)")
-      #expect(dropped.count == 100)
-      for range in dropped {
-        let came = try fast.line.sink.arrived(range)
-        #expect(came == 0, "\(came) frames of \(range) came although a rule had dropped them")
-      }
-      #expect(tally.duplicated == 0 && tally.damaged == 0)
-      #expect(counted.dropped > before.dropped && counted.forwarded > before.forwarded)
-      let reasons = Set(counted.punted(since: before).keys)
-      #expect(reasons.isSubset(of: ["rules-changed", "netfilter-hook"]), "\(reasons)")
-      #expect(try fast.fpd.stop() == 0)
-    }
-
     private func change(_ fast: FastLine, _ lines: [String]) throws {
       try fast.middle.run(lines: lines)
       try fast.fpd.wait()

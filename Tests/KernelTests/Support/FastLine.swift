@@ -14,12 +14,13 @@ final class FastLine {
 
   var middle: Namespace { line.middle }
 
-  /// All of p1's traffic is accelerated when this returns.
-  init(_ kind: Kind, hook: String, tracking frames: Int) throws {
+  /// All of p1's traffic is accelerated when this returns. The load goes to so many destinations of a
+  /// router: 10.100.0.1, 10.100.1.1 and so on, one frame each in turn.
+  init(_ kind: Kind, hook: String, tracking frames: Int, destinations: Int = 10) throws {
     self.hook = hook
     switch kind {
     case .router:
-      line = try .router(tracking: frames)
+      line = try .router(tracking: frames, destinations: destinations)
       // br_netfilter's hooks come with a namespace's first bridge, and stay.
       try line.middle.run("ip link add br9 type bridge")
       try line.middle.run("ip link del br9")
