@@ -86,6 +86,14 @@ extension IPSet {
     }
   }
 
+  /// Of an answer to IPSET_CMD_LIST, the name alone.
+  package static func name(_ payload: Bytes) -> String? {
+    for field in Attributes(payload, after: 4) where field.type == IPSET_ATTR_SETNAME {
+      return field.string
+    }
+    return nil
+  }
+
   /// Folds one answer to IPSET_CMD_LIST into an identity of all sets, without building values. The
   /// order of the sets does not matter.
   package static func identity(_ payload: Bytes) -> UInt64 {
