@@ -264,5 +264,21 @@ extension Kernel {
       }
       #expect(try line.fpd.stop() == 0)
     }
+
+    /// The kernel refuses to swap a set while somebody lists it, and one with timeouts is counted through.
+    @Test func nobodysSwapsAreRefusedBecauseFpdLooks() throws {
+      let line = try SetLine(.legacy, hook: "xdp")
+      let elements = (0..<40_000).map { "\(IPv4Address(0x0a00_0000 + UInt32($0)))" }
+      try line.ipset(
+        ["a", "b"].flatMap { set in
+          ["create \(set) hash:ip timeout 1000 maxelem 100000"]
+            + elements.map { "add \(set) \($0)" }
+        })
+      try line.rules(["-m set --match-set a src"])
+      try line.follow()
+      let swaps = Array(repeating: "swap a b", count: 200_000)
+      for _ in 0..<5 { try line.ipset(swaps) }
+      #expect(try line.fpd.stop() == 0)
+    }
   }
 }

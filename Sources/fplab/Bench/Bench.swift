@@ -56,10 +56,12 @@ final class Bench {
     Terminal.progress("")
     results.printTables()
     mkdir(directory, 0o755)
-    try TextFile.write("\(directory)/reaction.json", results.json.text(pretty: true) + "\n")
-    try TextFile.write("\(directory)/reaction.md", results.markdown)
+    // A part alone does not take the place of all of them.
+    let name = parts.count == 1 ? "reaction-\(parts[0].rawValue)" : "reaction"
+    try TextFile.write("\(directory)/\(name).json", results.json.text(pretty: true) + "\n")
+    try TextFile.write("\(directory)/\(name).md", results.markdown)
     Terminal.line()
-    Terminal.line("Written to \(directory)/reaction.json and \(directory)/reaction.md")
+    Terminal.line("Written to \(directory)/\(name).json and \(directory)/\(name).md")
   }
 
   // MARK: One measurement

@@ -67,10 +67,12 @@ final class Speed {
     Terminal.progress("")
     results.printTables()
     mkdir(directory, 0o755)
-    try TextFile.write("\(directory)/speed.json", results.json.text(pretty: true) + "\n")
-    try TextFile.write("\(directory)/speed.md", results.markdown)
+    // A part alone does not take the place of all of them.
+    let name = parts.count == 1 ? "speed-\(parts[0].rawValue)" : "speed"
+    try TextFile.write("\(directory)/\(name).json", results.json.text(pretty: true) + "\n")
+    try TextFile.write("\(directory)/\(name).md", results.markdown)
     Terminal.line()
-    Terminal.line("Written to \(directory)/speed.json and \(directory)/speed.md")
+    Terminal.line("Written to \(directory)/\(name).json and \(directory)/\(name).md")
   }
 
   // MARK: Rounds
@@ -97,7 +99,7 @@ final class Speed {
     _ setting: String, _ ways: [Way], isClose: Bool = false, isShort: Bool = false
   ) throws {
     var (rounds, time) = isClose ? (closeRounds, closeTime) : (rounds, time)
-    if isShort { time = closeTime }
+    if isShort { (rounds, time) = (min(rounds, 5), closeTime) }
     var rows = ways.map { SpeedResults.Row(setting: setting, way: $0.name, isBase: $0.isBase) }
     for round in 1...rounds {
       for (place, way) in ways.enumerated() where rows[place].absent == nil {

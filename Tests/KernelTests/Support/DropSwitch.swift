@@ -28,13 +28,7 @@ struct DropSwitch: Sendable, CustomTestStringConvertible {
     init(stringLiteral line: String) { self.init(line) }
 
     func make(in namespace: Namespace) throws {
-      if line == "ipset restore", let input {
-        try namespace.ipset(restore: input.split(separator: "\n").map(String.init))
-      } else if line.hasPrefix("ipset ") {
-        try namespace.ipset(line)
-      } else {
-        try namespace.run(line, input: input)
-      }
+      try namespace.run(line, input: input)
     }
   }
 

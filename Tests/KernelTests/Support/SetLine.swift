@@ -163,42 +163,8 @@ final class SetLine {
 }
 
 extension Namespace {
-  /// Runs ipset's own language. Who lists sets, as fpd does, holds each for a moment, and the kernel refuses
-  /// to swap, rename and destroy what is held: that is said, and tried again from that line on.
+  /// Runs ipset's own language.
   func ipset(restore lines: [String]) throws {
-    var rest = lines[...]
-    for _ in 0..<50 {
-      let done = try attempt(
-        ["ipset", "restore"], input: rest.joined(separator: "\n") + "\n")
-      guard !done.succeeded, done.saysHeld else {
-        try done.check()
-        return
-      }
-      let words = done.errors.split(separator: " ").map(String.init)
-      let line = words.firstIndex(of: "line").flatMap { Int(words[$0 + 1].prefix { $0.isNumber }) }
-      guard let line, line >= 1, line <= rest.count else {
-        try done.check()
-        return
-      }
-      rest = rest.dropFirst(line - 1)
-      print("refused, since a set was held: \(rest.first ?? "")")
-    }
-    throw LabError("sets are held all the time: \(rest.first ?? "")")
-  }
-
-  /// One command of ipset's, in the same way.
-  func ipset(_ line: String) throws {
-    var done = try attempt(Command.split(line))
-    for _ in 0..<50 where !done.succeeded && done.saysHeld {
-      print("refused, since a set was held: \(line)")
-      done = try attempt(Command.split(line))
-    }
-    try done.check()
-  }
-}
-
-extension Completed {
-  fileprivate var saysHeld: Bool {
-    errors.contains("busy") || errors.contains("in use by a kernel component")
+    try run(["ipset", "restore"], input: lines.joined(separator: "\n") + "\n")
   }
 }
