@@ -126,8 +126,11 @@ extension Kernel {
         passed.formUnion(seen)
       }
       #expect(passed == [])
+      // What was added last ends last.
       #expect(
-        try eventually(within: .seconds(5)) { try line.passing(members).count == members.count })
+        try eventually(within: .seconds(5)) {
+          try line.passing(members + Self.exceptions) == Set(members.indices)
+        })
       try line.expect(
         drops: lasting.flatMap(\.members) + Self.exceptions, forwards: members + Self.others,
         "at last")

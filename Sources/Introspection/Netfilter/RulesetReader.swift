@@ -14,6 +14,10 @@ package final class RulesetReader {
   private var constantElements: [SetIdentity: [NamedSet.Element]] = [:]
   /// Named sets that had too many elements: they are not asked again, which would take its time.
   private var longSets: Set<SetIdentity> = []
+  /// Behind the highest index of an ipset; `nil`: not looked for yet.
+  private var setsEnd: Int?
+  private static let setsAtFirst = 1024
+  private static let setsAhead = 8
 
   package init() throws(NetlinkError) {
     // The kernel answers dumps in pieces no larger than what is read, whatever the buffer's size.
@@ -157,6 +161,7 @@ package final class RulesetReader {
   /// All ipsets, by name; none where the kernel has no ipset.
   package func readSets() throws(NetlinkError) -> [IPSet] {
     var sets: [IPSet] = []
+    setsEnd = nil
     try listSets { if let set = IPSet.parse($0) { sets.append(set) } }
     return sets.sorted { $0.name < $1.name }
   }
@@ -178,19 +183,12 @@ package final class RulesetReader {
   }
 
   /// As long as the kernel lists a set, it refuses to swap, rename or destroy it, for which a user's command
-  /// would fail. Asked for one by its name, it lists it with the lock held that such commands wait for; only
-  /// the names, for which each is held for a fraction of a microsecond, are asked for together.
+  /// would fail. Asked for one by its name, it does so with the lock held that such commands wait for.
   private func listSets(
     protocol version: UInt8, _ body: (Bytes) -> Void
   ) throws(NetlinkError) {
-    var names: [String] = []
-    try socket.dump(
-      "reading the ipsets", .sets(version, showing: IPSET_FLAG_LIST_SETNAME)
-    ) { (message) throws(NetlinkError) in
-      if let name = IPSet.name(message.payload) { names.append(name) }
-    }
-    for name in names {
-      var request = Request.sets(version, showing: IPSET_FLAG_LIST_HEADER)
+    for name in version < 7 ? try namesListed(version) : try names(version) {
+      var request = Request.sets(version, IPSET_CMD_LIST, showing: IPSET_FLAG_LIST_HEADER)
       request.attribute(Int(IPSET_ATTR_SETNAME), name)
       do throws(NetlinkError) {
         try socket.dump("reading the ipset \(name)", request) { (message) throws(NetlinkError) in
@@ -199,16 +197,53 @@ package final class RulesetReader {
       } catch  where error.code == ENOENT { continue }  // gone since
     }
   }
+
+  /// Asked for one index after the other: a list of all names would hold each set for a moment. A new set
+  /// gets the lowest index that is free, so that behind the last known there is not far to look.
+  private func names(_ version: UInt8) throws(NetlinkError) -> [String] {
+    var names: [String] = []
+    var end = setsEnd.map { $0 + Self.setsAhead } ?? Self.setsAtFirst
+    var (index, found) = (0, 0)
+    while index < min(end, 65535) {
+      var request = Request.sets(version, IPSET_CMD_GET_BYINDEX)
+      request.attribute(Int(IPSET_ATTR_INDEX) | 0x4000, UInt16(index).bigEndian)
+      do throws(NetlinkError) {
+        try socket.ask("reading the name of an ipset", request) { (message) throws(NetlinkError) in
+          if let name = IPSet.name(message.payload) { names.append(name) }
+        }
+        found = index + 1
+        end = max(end, found + Self.setsAhead)
+      } catch  where error.code == ENOENT {}
+      index += 1
+    }
+    setsEnd = found
+    return names
+  }
+
+  /// Kernels before 4.20 tell names in no other way.
+  private func namesListed(_ version: UInt8) throws(NetlinkError) -> [String] {
+    var names: [String] = []
+    try socket.dump(
+      "reading the ipsets", .sets(version, IPSET_CMD_LIST, showing: IPSET_FLAG_LIST_SETNAME)
+    ) { (message) throws(NetlinkError) in
+      if let name = IPSet.name(message.payload) { names.append(name) }
+    }
+    return names
+  }
 }
 
 extension Request {
-  fileprivate static func sets(_ version: UInt8, showing flags: ipset_cmd_flags) -> Request {
+  fileprivate static func sets(
+    _ version: UInt8, _ command: ipset_cmd, showing flags: ipset_cmd_flags? = nil
+  ) -> Request {
     var request = Request(
-      subsystem: NFNL_SUBSYS_IPSET, message: Int32(IPSET_CMD_LIST.rawValue), family: UInt8(AF_INET))
+      subsystem: NFNL_SUBSYS_IPSET, message: Int32(command.rawValue), family: UInt8(AF_INET))
     request.attribute(Int(IPSET_ATTR_PROTOCOL), version)
-    request.attribute(
-      Int(IPSET_ATTR_FLAGS) | 0x4000,  // NLA_F_NET_BYTEORDER
-      UInt32(flags.rawValue).bigEndian)
+    if let flags {
+      request.attribute(
+        Int(IPSET_ATTR_FLAGS) | 0x4000,  // NLA_F_NET_BYTEORDER
+        UInt32(flags.rawValue).bigEndian)
+    }
     return request
   }
 }
