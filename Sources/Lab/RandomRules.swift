@@ -4,7 +4,7 @@ import Rules
 
 /// Rulesets and packets by chance, the same for the same seed, of few values: so that much is met.
 package struct RandomRules {
-  private var state: UInt64
+  private var numbers: Chance
   package let interfaces = ["eth0", "eth1", "eth10", "wan", "br-lan"].enumerated().map {
     ClassifierInterface(index: UInt32($0.offset * 3 + 1), name: $0.element)
   }
@@ -13,7 +13,7 @@ package struct RandomRules {
   private let isWide: Bool
 
   package init(seed: UInt64, wide: Bool = true) {
-    state = seed &* 0x9e37_79b9_7f4a_7c15
+    numbers = Chance(seed: seed)
     isWide = wide
     var pool: [UInt32] = []
     var more = seed
@@ -25,19 +25,13 @@ package struct RandomRules {
     addresses = pool
   }
 
-  package mutating func below(_ bound: Int) -> Int {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var mixed = state
-    mixed = (mixed ^ mixed >> 30) &* 0xbf58_476d_1ce4_e5b9
-    mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
-    return Int((mixed ^ mixed >> 31) % UInt64(max(bound, 1)))
-  }
+  package mutating func below(_ bound: Int) -> Int { numbers.below(bound) }
 
   private mutating func one<Element>(of elements: [Element]) -> Element {
-    elements[below(elements.count)]
+    numbers.one(of: elements)
   }
 
-  private mutating func chance(_ hundredths: Int) -> Bool { below(100) < hundredths }
+  private mutating func chance(_ hundredths: Int) -> Bool { numbers.percent(hundredths) }
 
   /// Of so many rules in one to four stages.
   package mutating func ruleset(rules count: Int) -> FlatRuleset {

@@ -185,16 +185,16 @@ fp_inline outcome set_has_at_once(search search)
 	    extensions & ~(SET_EXPIRES | SET_COMMENTS | SET_PACKET_INFO | SET_DESTROYS))
 		return LOOK_CLOSER;
 	enum set_kind kind = kind_of(type);
-	if (kind == LIST_OF_SETS)
+	/* bitmaps have no loop that could be left out */
+	if (kind == LIST_OF_SETS || kind == BITMAP_IP || kind == BITMAP_PORT)
 		return not_at_once(search);
 
-	/* of those known here these have two dimensions, all others one */
+	/* of the others these have two dimensions */
 	u32 port = 0;
-	if (kind == HASH_IP_PORT || kind == HASH_NET_PORT || kind == BITMAP_PORT) {
-		if (kind != BITMAP_PORT && search->asked >> 24 < 2)
+	if (kind == HASH_IP_PORT || kind == HASH_NET_PORT) {
+		if (search->asked >> 24 < 2)
 			return UNMET;
-		outcome result = port_of(
-			search, search->asked >> (kind == BITMAP_PORT ? 16 : 17) & 1, &port);
+		outcome result = port_of(search, search->asked >> 17 & 1, &port);
 		if (result != GO_ON)
 			return result;
 	}
@@ -228,20 +228,6 @@ fp_inline outcome set_has_at_once(search search)
 		    GO_ON)
 			return UNMET;
 		return in_networks_at_once(search);
-	}
-#endif
-	if (extensions & SET_EXPIRES &&
-	    word_at(set, OFFSET(ip_set, offset) + 8 * PLACE_OF_TIMEOUT) + 8 > size)
-		return LOOK_CLOSER;
-#if KNOWS_BITMAP_IP
-	if (kind == BITMAP_IP)
-		return in_bitmap_ip(search, data, __builtin_bswap32(address_of(search)));
-#endif
-#if KNOWS_BITMAP_PORT
-	if (kind == BITMAP_PORT) {
-		if (search->transport != TRANSPORT_TCP && search->transport != TRANSPORT_UDP)
-			return UNMET;
-		return in_bitmap_port(search, data, port);
 	}
 #endif
 #endif

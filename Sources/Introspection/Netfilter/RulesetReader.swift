@@ -161,7 +161,6 @@ package final class RulesetReader {
   /// All ipsets, by name; none where the kernel has no ipset.
   package func readSets() throws(NetlinkError) -> [IPSet] {
     var sets: [IPSet] = []
-    setsEnd = nil
     try listSets { if let set = IPSet.parse($0) { sets.append(set) } }
     return sets.sorted { $0.name < $1.name }
   }

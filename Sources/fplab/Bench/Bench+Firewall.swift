@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import Glibc
 import Lab
 
 extension Bench {
@@ -103,18 +102,14 @@ extension Bench {
     try fpd.wait()
     let before = ports.map(\.program)
     let returned = try change()
-    while Instant.now < returned + .seconds(5) {
-      let found = ports.map(\.program)
-      let now = Instant.now
-      guard zip(found, before).allSatisfy({ $0 != 0 && $0 != $1 }) else {
-        usleep(100)
-        continue
-      }
-      try fpd.wait()
-      if ports.map(\.program) == found { return max(.zero, now - returned) }
-      // It was one on the way to the right one: when that came nobody has seen.
-      return nil
+    var (found, at) = (before, returned)
+    let haveCome = eventually(within: .seconds(5), every: .microseconds(100)) {
+      (found, at) = (ports.map(\.program), .now)
+      return zip(found, before).allSatisfy { $0 != 0 && $0 != $1 }
     }
-    return nil
+    guard haveCome else { return nil }
+    try fpd.wait()
+    // Otherwise it was one on the way to the right one: when that came nobody has seen.
+    return ports.map(\.program) == found ? max(.zero, at - returned) : nil
   }
 }

@@ -9,23 +9,25 @@ final class MatrixCounters {
 
   init(_ fpd: Fpd) throws {
     line = try fpd.connect()
-    last = try read()
+    last = try line.fates()
   }
 
   /// What the next packet is counted as.
   func next() throws -> [String: Int] {
     let before = last
     _ = try eventually(within: .milliseconds(300), every: .milliseconds(1)) {
-      last = try read()
+      last = try line.fates()
       return last != before
     }
     return last.merging(before) { $0 - $1 }.filter { $0.value != 0 }
   }
+}
 
-  /// By what became of them, over all interfaces.
-  private func read() throws -> [String: Int] {
+extension ControlLine {
+  /// How many packets there were, by what became of them, over all interfaces.
+  func fates() throws -> [String: Int] {
     var sums: [String: Int] = [:]
-    for interface in try line.ask("stats")["interfaces"]?.array ?? [] {
+    for interface in try ask("stats")["interfaces"]?.array ?? [] {
       for name in ["forwarded", "dropped"] {
         sums[name, default: 0] += Int(interface[name]?["packets"]?.int ?? 0)
       }

@@ -148,19 +148,7 @@ final class RandomBed {
   // MARK: Counters
 
   /// How many packets fpd decided, and left to the kernel.
-  func fates() throws -> [String: Int] {
-    guard let line else { return [:] }
-    var sums: [String: Int] = [:]
-    for interface in try line.ask("stats")["interfaces"]?.array ?? [] {
-      for name in ["forwarded", "dropped"] {
-        sums[name, default: 0] += Int(interface[name]?["packets"]?.int ?? 0)
-      }
-      for (reason, count) in interface["punted"]?.object?.members ?? [] {
-        sums[reason, default: 0] += Int(count["packets"]?.int ?? 0)
-      }
-    }
-    return sums
-  }
+  func fates() throws -> [String: Int] { try line?.fates() ?? [:] }
 
   /// What users see of the counters, a line for each.
   func counters(_ tool: Firewall.Tool) throws -> [String] {
