@@ -52,13 +52,18 @@ enum {
 enum { FILTER_MET = 16 };
 #define FILTER_NONE 0xffffffffU
 
+/* Programs that ask the kernel's memory have none of the stack to spare: see fp_filter_met(). */
+#define FILTER_MET_ON_STACK (!(FILTER_CHECKS && FILTER_ASKS_KERNEL))
+
 /* What accounting has to know of a packet that has been judged. */
 struct filter {
 	u32 count; /* of those met */
 	u32 last;  /* counter of what it met after them */
 	u32 rule;  /* the one that decided */
 	u32 length;
+#if FILTER_MET_ON_STACK
 	u32 met[FILTER_MET];
+#endif
 };
 
 /* ---- the image ---- */
@@ -409,6 +414,18 @@ many:
 }
 #endif
 
+/* Where the counters of the rules that a packet meets are noted, if anywhere. */
+fp_inline u32 *fp_filter_met(struct filter *filter)
+{
+#if FILTER_MET_ON_STACK
+	return filter->met;
+#else
+	struct set_search *search = late_search();
+	(void)filter;
+	return search ? search->met : 0;
+#endif
+}
+
 fp_inline const struct filter_turn *turn_at(image image, u32 place)
 {
 	const struct filter_head *head = image;
@@ -524,9 +541,10 @@ fp_inline outcome fp_filter_judge(const struct packet *packet, const struct filt
 #endif
 		u32 counter = what >> RULE_COUNTER_SHIFT & RULE_PLACE;
 		if (counter != RULE_PLACE) {
-			if (count >= FILTER_MET)
+			u32 *met = fp_filter_met(filter);
+			if (!met || count >= FILTER_MET)
 				goto many;
-			filter->met[count & (FILTER_MET - 1)] = counter;
+			met[count & (FILTER_MET - 1)] = counter;
 			count++;
 		}
 		place = what & RULE_PLACE;
@@ -563,13 +581,16 @@ fp_inline void count_rule(u32 index, u32 length)
 }
 
 /* The rules that a packet has met count it, once it is known that the kernel will not. */
-fp_inline void fp_filter_account(const struct filter *filter, u32 length)
+fp_inline void fp_filter_account(struct filter *filter, u32 length)
 {
+	const u32 *met = filter->count ? fp_filter_met(filter) : 0;
+	if (met) {
 #pragma clang loop unroll(disable)
-	for (u32 i = 0; i < FILTER_MET; i++) {
-		if (i >= filter->count)
-			break;
-		count_rule(filter->met[i], length);
+		for (u32 i = 0; i < FILTER_MET; i++) {
+			if (i >= filter->count)
+				break;
+			count_rule(met[i], length);
+		}
 	}
 	if (filter->last != FILTER_NONE)
 		count_rule(filter->last, length);

@@ -116,6 +116,10 @@ extension MatrixIPTables {
     .leaves("-m time --timestart 00:00 -p udp -m udp --dport 53", [.udp(53)]),
     .leaves("-m string --string abc --algo kmp -p udp -m udp --dport 53", [.udp(53)]),
     .leaves("-p udp -m cpu ! --cpu 77 -m udp --dport 53", [.udp(53)]),
+    // A forwarded packet has no owner, but that is the kernel's to say.
+    MatrixCase(
+      "mangle: -A POSTROUTING -d $D -p udp -m udp --dport 53 -m owner ! --uid-owner 7 -j DROP",
+      misses: [.udp(54)], left: [.udp(53)]),
     // What may have an effect of its own is asked wherever what stands before it holds.
     to53("-m u32 --u32 0>>22&0x3C@4=5"),
     to53("-m ecn --ecn-ip-ect 1"),

@@ -18,6 +18,8 @@ extension Kernel {
       var instructions: Int
       /// That it walked.
       var verified: Int
+      /// Bytes of the stack: the program's own, and the most that one of its functions takes.
+      var stack: Int
     }
     /// By the compiler's major version, and by the program.
     typealias Sizes = [String: [String: Size]]
@@ -25,6 +27,8 @@ extension Kernel {
     private static let kept = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .appendingPathComponent("Fixtures/program-sizes.json")
     private static let programs = "Tests/PureTests/Fixtures/synth"
+    /// BPF_LOG_STATS
+    private static let statistics: UInt32 = 4
     /// Of what is kept, in hundredths: layouts and compilers' patch levels differ a little.
     private static let tolerance = 110
 
@@ -93,16 +97,34 @@ extension Kernel {
       let object = try #require(opened)
       defer { bpf_object__close(object) }
       if name.hasPrefix("general") { try configure(object) }
-      if bpf_object__load(object) != 0 {
-        throw LabError("\(name) is refused: \(String(cString: fpd_bpf_take_log()).suffix(3000))")
-      }
       let program = try #require(bpf_object__next_program(object, nil))
+      var statistics = [CChar](repeating: 0, count: 1 << 16)
+      let loaded = statistics.withUnsafeMutableBufferPointer { buffer in
+        bpf_program__set_log_level(program, Self.statistics)
+        bpf_program__set_log_buf(program, buffer.baseAddress, buffer.count)
+        return bpf_object__load(object)
+      }
+      let text = String(
+        decoding: statistics.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+      guard loaded == 0 else {
+        let log = String(cString: fpd_bpf_take_log())
+        throw LabError("\(name) is refused: \((log + text).suffix(3000))")
+      }
       var info = bpf_prog_info()
       var length = UInt32(MemoryLayout<bpf_prog_info>.size)
       guard bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &length) == 0 else {
         throw LabError("\(name): no information")
       }
-      return Size(instructions: Int(info.xlated_prog_len) / 8, verified: Int(info.verified_insns))
+      return Size(
+        instructions: Int(info.xlated_prog_len) / 8, verified: Int(info.verified_insns),
+        stack: try Self.stack(in: text))
+    }
+
+    /// From "stack depth 312+0+152": the program, then what it calls.
+    private static func stack(in log: String) throws -> Int {
+      let match = try #require(log.firstMatch(of: /stack depth ([0-9+]+)/))
+      let depths = match.1.split(separator: "+").compactMap { Int($0) }
+      return try #require(depths.first) + (depths.dropFirst().max() ?? 0)
     }
 
     /// All that a general program can be asked to do: what its constants rule out the verifier leaves out.
@@ -117,7 +139,8 @@ extension Kernel {
     private static func keep(_ measured: [String: Size], of version: String) throws {
       var all: Sizes = [:]
       if let data = try? Data(contentsOf: kept) {
-        all = try JSONDecoder().decode(Sizes.self, from: data)
+        // what says less than this is written anew
+        all = (try? JSONDecoder().decode(Sizes.self, from: data)) ?? [:]
       }
       all[version] = measured
       let encoder = JSONEncoder()

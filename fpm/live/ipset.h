@@ -65,6 +65,7 @@ struct set_search {
 	s32 result;
 	u32 spare;
 	u64 closer; /* which indices are not to be tried at once: one bit for many of them */
+	u32 met[FILTER_MET]; /* counters of the rules that a packet has met so far */
 };
 
 struct {

@@ -25,7 +25,10 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
   case filterXDP = "filter-xdp"
   case filterTC = "filter-tc"
   case filterAllXDP = "filter-all-xdp"
+  case filterAllTC = "filter-all-tc"
   case bridgeFilterRouterTC = "bridge-filter-router-tc"
+  /// All that there is at once: nothing needs more of the stack.
+  case bridgeFilterAllTC = "bridge-filter-all-tc"
   case generalXDP = "general-xdp"
   case generalTC = "general-tc"
 
@@ -50,7 +53,7 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
     case .filterPolicyXDP:
       ClassifierShape(fields: 0, summary: 0, size: 1 << 16, counters: 64, checks: 0)
     case .filterXDP, .filterTC, .bridgeFilterRouterTC: .some
-    case .filterAllXDP:
+    case .filterAllXDP, .filterAllTC, .bridgeFilterAllTC:
       ClassifierShape(
         fields: (1 << 14) - 1, summary: 4, size: 1 << 22, counters: 16_384, checks: 0b11_1111)
     default: nil
@@ -79,7 +82,7 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
       var state = NetworkState.router()
       state.hooks = [.sabotage, .apparmor]
       return state
-    case .filterPolicyXDP, .filterXDP, .filterTC, .filterAllXDP:
+    case .filterPolicyXDP, .filterXDP, .filterTC, .filterAllXDP, .filterAllTC:
       var state = NetworkState.router()
       state.hooks = [.legacyForward]
       return state
@@ -109,6 +112,18 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
     case .bridgeRouterXDP, .bridgeRouterTC, .bridgeFilterRouterTC:
       var state = NetworkState.wiredSwitch()
       if classifier != nil { state.hooks = [.legacyForward] }
+      state.addAddress(of: "br0", [10, 0, 0, 1])
+      state.forward()
+      return state
+    case .bridgeFilterAllTC:
+      var state = NetworkState.switching(ports: ["p1", "p2"]) { $0.vlanFiltering = true }
+      for name in ["p1", "p2", "br0"] {
+        state.edit(name) {
+          $0.vlans = [PortVLAN(first: 1, last: 1, pvid: true, untagged: true)]
+        }
+      }
+      state.edit("br0") { $0.settings.rpFilter = 1 }
+      state.hooks = [.legacyForward]
       state.addAddress(of: "br0", [10, 0, 0, 1])
       state.forward()
       return state

@@ -34,7 +34,7 @@ import Topology
   @Test func onlyVethLooksAtTheSocketBuffer() throws {
     for shape in FastPathShape.allCases where !shape.isGeneral {
       let source = try shape.program().source
-      let expected = shape == .routerXDPVeth ? 1 : 0
+      let expected = [.routerXDPVeth, .bridgeFilterAllTC].contains(shape) ? 1 : 0
       #expect(source.contains("#define DEVICE_IS_VETH \(expected)\n"), "\(shape)")
     }
   }
@@ -43,7 +43,7 @@ import Topology
     for shape in FastPathShape.allCases where !shape.isGeneral {
       let source = try shape.program().source
       let checks = source.contains("#define ROUTER_CHECKS_PATH 1\n")
-      #expect(checks == (shape == .routerStrict), "\(shape)")
+      #expect(checks == [.routerStrict, .bridgeFilterAllTC].contains(shape), "\(shape)")
     }
   }
 
@@ -60,7 +60,7 @@ import Topology
 
   @Test func onlyABridgeThatFiltersByVLANLooksAtTags() throws {
     for shape in FastPathShape.allCases where shape.isBridge {
-      let filters = [.bridgeVLANsXDP, .bridgeVLANsTC].contains(shape)
+      let filters = [.bridgeVLANsXDP, .bridgeVLANsTC, .bridgeFilterAllTC].contains(shape)
       let source = try shape.program().source
       #expect(source.contains("#define FILTERS_VLANS \(filters ? 1 : 0)\n"), "\(shape)")
     }
