@@ -52,6 +52,13 @@ enum {
 enum { FILTER_MET = 16 };
 #define FILTER_NONE 0xffffffffU
 
+/*
+ * Where rules are few and some are about sets, what the first one that a packet meets says of a set is found
+ * out in front of the loop.
+ */
+#define FILTER_BEGINS_STRAIGHT                                                                     \
+	(!FILTER_SUMMARY && FILTER_FIELDS && FILTER_ASKS_KERNEL && FP_MAY_GOTO)
+
 /* Programs that ask the kernel's memory have none of the stack to spare: see fp_filter_met(). */
 #define FILTER_MET_ON_STACK (!(FILTER_CHECKS && FILTER_ASKS_KERNEL))
 
@@ -452,6 +459,7 @@ fp_inline outcome fp_filter_judge(const struct packet *packet, const struct filt
 		return REASON_CHANGED;
 	const struct filter_head *head = image;
 	filter->count = 0;
+	filter->last = FILTER_NONE;
 #if !FILTER_FIELDS
 	(void)packet, (void)key;
 	return take_turn(filter, &head->first);
@@ -486,6 +494,26 @@ fp_inline outcome fp_filter_judge(const struct packet *packet, const struct filt
 	fp_filter_remember(packet, key);
 #else
 	(void)packet;
+#endif
+
+#if FILTER_BEGINS_STRAIGHT
+	u32 first = lowest_bit(image, word);
+	u32 known = FILTER_NONE;
+	if (turn_at(image, 0)->always > first) {
+		u32 late = *(const u64 *)(image + ((head->rules + first * 8) & FILTER_WORD)) >>
+			   RULE_LATE_SHIFT;
+		result = LOOK_CLOSER;
+		if (late)
+			result = fp_filter_set_at_once(
+				image + ((head->checks + (late - 1) * sizeof(struct filter_check)) &
+					 FILTER_WORD));
+		if (result == UNMET)
+			word &= word - 1;
+		if (!word)
+			return take_turn(filter, &head->first);
+		if (result == GO_ON)
+			known = first;
+	}
 #endif
 
 	repeat(FILTER_STEPS)
@@ -527,8 +555,15 @@ fp_inline outcome fp_filter_judge(const struct packet *packet, const struct filt
 #if FILTER_CHECKS
 		if (what >> RULE_LATE_SHIFT) {
 			u32 check = (what >> RULE_LATE_SHIFT) - 1;
-			result = judge_checks(
-				image, head->checks + check * sizeof(struct filter_check), key);
+#if FILTER_BEGINS_STRAIGHT
+			known ^= nothing;
+			if (next == known)
+				result = GO_ON;
+			else
+#endif
+				result = judge_checks(
+					image, head->checks + check * sizeof(struct filter_check),
+					key);
 			if (result == UNMET) {
 				word &= word - 1;
 				continue;

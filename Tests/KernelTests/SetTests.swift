@@ -312,6 +312,8 @@ extension Kernel {
         let cost = try plain.cost(of: [packet])
         print("a rule on one address: \(cost.with - cost.without) ns")
         try bench.router.restore(.legacy, "*filter\nCOMMIT\n")
+        // Members of lists are in use.
+        try bench.router.run("ipset flush")
         try bench.router.run("ipset destroy")
       }
     }

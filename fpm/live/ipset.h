@@ -576,11 +576,9 @@ __attribute__((noinline)) s32 fp_set_has(struct set_search *asked)
 	search search = asked;
 #if FP_MAY_GOTO
 	/* elsewhere the stack has no room for both */
-	if (!(search->closer >> (search->asked & 63) & 1)) {
-		outcome result = set_has_at_once(search);
-		if (result != LOOK_CLOSER)
-			return result;
-	}
+	outcome straight = try_at_once(search);
+	if (straight != LOOK_CLOSER)
+		return straight;
 #endif
 	u32 index = search->asked & 0xffff;
 	search->list = 0;

@@ -234,4 +234,10 @@ fp_inline outcome set_has_at_once(search search)
 	return LOOK_CLOSER;
 }
 
+/* The same, where it is worth trying. */
+fp_inline outcome try_at_once(search search)
+{
+	return search->closer >> (search->asked & 63) & 1 ? LOOK_CLOSER : set_has_at_once(search);
+}
+
 #endif

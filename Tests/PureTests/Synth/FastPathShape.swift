@@ -29,6 +29,8 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
   case bridgeFilterRouterTC = "bridge-filter-router-tc"
   /// All that there is at once: nothing needs more of the stack.
   case bridgeFilterAllTC = "bridge-filter-all-tc"
+  /// Few rules that ask sets: the first is asked in front of the loop.
+  case bridgeFilterSetTC = "bridge-filter-set-tc"
   case generalXDP = "general-xdp"
   case generalTC = "general-tc"
 
@@ -56,6 +58,9 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
     case .filterAllXDP, .filterAllTC, .bridgeFilterAllTC:
       ClassifierShape(
         fields: (1 << 14) - 1, summary: 4, size: 1 << 22, counters: 16_384, checks: 0b11_1111)
+    case .bridgeFilterSetTC:
+      ClassifierShape(
+        fields: (1 << 14) - 1, summary: 0, size: 1 << 16, counters: 64, checks: 0b11_1111)
     default: nil
     }
   }
@@ -115,7 +120,7 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
       state.addAddress(of: "br0", [10, 0, 0, 1])
       state.forward()
       return state
-    case .bridgeFilterAllTC:
+    case .bridgeFilterAllTC, .bridgeFilterSetTC:
       var state = NetworkState.switching(ports: ["p1", "p2"]) { $0.vlanFiltering = true }
       for name in ["p1", "p2", "br0"] {
         state.edit(name) {

@@ -34,7 +34,8 @@ import Topology
   @Test func onlyVethLooksAtTheSocketBuffer() throws {
     for shape in FastPathShape.allCases where !shape.isGeneral {
       let source = try shape.program().source
-      let expected = [.routerXDPVeth, .bridgeFilterAllTC].contains(shape) ? 1 : 0
+      let expected =
+        [.routerXDPVeth, .bridgeFilterAllTC, .bridgeFilterSetTC].contains(shape) ? 1 : 0
       #expect(source.contains("#define DEVICE_IS_VETH \(expected)\n"), "\(shape)")
     }
   }
@@ -43,7 +44,9 @@ import Topology
     for shape in FastPathShape.allCases where !shape.isGeneral {
       let source = try shape.program().source
       let checks = source.contains("#define ROUTER_CHECKS_PATH 1\n")
-      #expect(checks == [.routerStrict, .bridgeFilterAllTC].contains(shape), "\(shape)")
+      #expect(
+        checks == [.routerStrict, .bridgeFilterAllTC, .bridgeFilterSetTC].contains(shape),
+        "\(shape)")
     }
   }
 
@@ -60,7 +63,8 @@ import Topology
 
   @Test func onlyABridgeThatFiltersByVLANLooksAtTags() throws {
     for shape in FastPathShape.allCases where shape.isBridge {
-      let filters = [.bridgeVLANsXDP, .bridgeVLANsTC, .bridgeFilterAllTC].contains(shape)
+      let filters = [.bridgeVLANsXDP, .bridgeVLANsTC, .bridgeFilterAllTC, .bridgeFilterSetTC]
+        .contains(shape)
       let source = try shape.program().source
       #expect(source.contains("#define FILTERS_VLANS \(filters ? 1 : 0)\n"), "\(shape)")
     }
