@@ -16,12 +16,15 @@ public enum ForeignProgram {
       """, in: directory)
   }
 
-  /// An object file with a classifier in section `classifier` that lets everything continue.
-  public static func classifier(in directory: TemporaryDirectory) throws -> String {
+  /// An object file with a classifier in section `classifier` that lets everything continue, or
+  /// another that drops everything.
+  public static func classifier(
+    in directory: TemporaryDirectory, named name: String = "foreign_cls", drops: Bool = false
+  ) throws -> String {
     try compile(
       "classifier",
       """
-      __attribute__((section("classifier"), used)) int foreign_cls(void *ctx) { return -1; }
+      __attribute__((section("classifier"), used)) int \(name)(void *ctx) { return \(drops ? 2 : -1); }
       char terms[] __attribute__((section("license"), used)) = "GPL";
       """, in: directory)
   }

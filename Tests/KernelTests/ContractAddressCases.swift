@@ -142,6 +142,10 @@ enum ContractAddressCases {
         "source is the router's, accepted", setup: ["sysctl net.ipv4.conf.p1.accept_local=1"],
         [.udp(from: "10.0.3.1")], sees: 1, .fast),
       ContractCase(
+        "source is the router's, accepted on all devices",
+        setup: ["sysctl net.ipv4.conf.all.accept_local=1"], [.udp(from: "10.0.3.1")], sees: 1,
+        .fast),
+      ContractCase(
         "source is a loopback address of nobody, with route_localnet",
         setup: ["sysctl net.ipv4.conf.p1.route_localnet=1"], [.udp(from: "127.9.9.9")], sees: 1,
         .punted("martian-source")),

@@ -134,6 +134,7 @@ enum ContractBridgeCases {
       port("no learning at the ingress", "p1", "learning off", "learning on", sees: 3, nil),
       port("no flooding at the egress", "p2", "flood off", "flood on", sees: 3, nil),
       port("isolated at the ingress alone", "p1", "isolated on", "isolated off", sees: 3, nil),
+      port("isolated at the egress alone", "p2", "isolated on", "isolated off", sees: 3, nil),
       port("neighbour suppression", "p2", "neigh_suppress on", "neigh_suppress off", sees: 3, nil),
       port(
         "multicast to unicast", "p1", "mcast_to_unicast on", "mcast_to_unicast off", sees: 3, nil),

@@ -236,6 +236,11 @@ enum ContractBridgeFilterCases {
       "nft drops in ip forward at once", sudden: [drops("forward priority 0")],
       undo: ["nft: delete table ip t"], [up(to: "10.0.3.2"), up(.c, to: "10.0.1.2")], sees: 0,
       .punted("netfilter-hook|changed")),
+    // Behind the function that br_netfilter has there, which stays the first.
+    ContractCase(
+      "nft drops in ip prerouting at once", sudden: [drops("prerouting priority 0")],
+      undo: ["nft: delete table ip t"], [up(to: "10.0.3.2"), up(.c, to: "10.0.1.2")], sees: 0,
+      .punted("netfilter-hook|changed")),
     ContractCase(
       "nft drops on the way into the bridge at once",
       sudden: [

@@ -11,6 +11,8 @@ extension Kernel {
       ContractGroup("forwarding database", on: .bridge, ContractStationCases.entries),
       ContractGroup("bridge filters", on: .bridge, ContractBridgeFilterCases.filters),
       ContractGroup("br_netfilter", on: .filteredBridge, ContractBridgeFilterCases.brNetfilter),
+      ContractGroup(
+        "containers on a bridge", on: .bridge, hooks: ["tc"], ContractPeerCases.bridged),
       ContractGroup("bridge and router", on: .bridgeRouter, ContractBridgeFilterCases.routed),
     ]
 

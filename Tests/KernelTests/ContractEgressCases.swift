@@ -1,91 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 import Lab
 
-/// Where a packet leaves: neighbours, devices, queues, filters, taps.
+/// Where a packet leaves: devices, queues, filters, taps.
 enum ContractEgressCases {
   private static let good = Shot.burst { .udp(id: $0) }
-  private static let c = ContractHost.c.mac
-  private static let forget = "ip neigh del 10.0.2.2 dev p2"
-  private static let answering = ["B: ip addr add 10.0.2.2/24 dev eth0", forget]
-
-  static let neighbours: [ContractCase] = [
-    ContractCase(
-      "a neighbour's MAC replaced at once",
-      sudden: ["ip neigh replace 10.0.2.2 lladdr \(c) dev p2 nud permanent"], undo: ["restore"],
-      good,
-      sees: 3, .fast),
-    ContractCase(
-      "a neighbour deleted at once", sudden: [forget], undo: ["restore"], good, sees: 1,
-      .punted("neighbour|changed")),
-    ContractCase(
-      "a neighbour that never answers", setup: [forget], undo: ["restore"], good, sees: 1,
-      .punted("neighbour")),
-    ContractCase(
-      "a neighbour that failed", setup: ["ip neigh replace 10.0.2.2 dev p2 nud failed"],
-      undo: ["restore"], good, sees: 1, .punted("neighbour")),
-    ContractCase(
-      "a neighbour that must be asked for", setup: answering, undo: ["restore"],
-      Shot.burst { .echoReply(id: $0) }, sees: 4,
-      .counts(["neighbour": 1, "other-protocol": 1, "forwarded": 2])),
-    ContractCase(
-      "a reachable neighbour",
-      setup: ["ip neigh replace 10.0.2.2 lladdr \(ContractHost.b.mac) dev p2 nud reachable"],
-      undo: ["restore"], good, sees: 3, .fast),
-    // Several in each place of the table, and each address on two devices.
-    ContractCase(
-      "many neighbours",
-      setup: (100..<164).flatMap { number in
-        ["p3", "p2"].map {
-          "ip neigh replace 10.0.2.\(number) lladdr 02:00:00:00:0\($0.last ?? "0"):\(number - 80) "
-            + "dev \($0) nud permanent"
-        }
-      }, undo: ["p2", "p3"].map { "ip neigh flush dev \($0) nud permanent" } + ["restore"],
-      (100..<164).map { .udp(to: IPv4Address(0x0a00_0200 + $0), id: UInt16($0)) }, sees: 64, .fast),
-    ContractCase(
-      "a neighbour without ARP",
-      setup: ["ip neigh replace 10.0.2.2 lladdr \(c) dev p2 nud noarp"], undo: ["restore"], good,
-      sees: 3, .fast),
-    ContractCase(
-      "a stale neighbour is probed",
-      setup: [
-        "sysctl net.ipv4.neigh.p2.delay_first_probe_time=1",
-        "ip neigh replace 10.0.2.2 lladdr \(ContractHost.b.mac) dev p2 nud stale",
-      ], undo: ["restore"], action: probed, .grows("neighbour")
-    ).comparingWords,
-    ContractCase(
-      "a neighbour that changed its MAC is found",
-      setup: [
-        "sysctl net.ipv4.neigh.p2.delay_first_probe_time=1",
-        "sysctl net.ipv4.neigh.p2.retrans_time_ms=100", "B: ip addr add 10.0.2.2/24 dev eth0",
-        "ip neigh replace 10.0.2.2 lladdr \(c) dev p2 nud stale",
-      ], undo: ["restore"], action: found, .grows("neighbour")
-    ).comparingWords,
-  ]
-
-  /// Traffic through a stale entry makes the kernel ask, traffic or not, whether it still holds.
-  private static let probed: ContractCase.Action = { bed in
-    let asked = try eventually(within: .seconds(6), every: .milliseconds(100)) {
-      try bed.send([.udp()])
-      return try bed.output(of: "ip neigh show 10.0.2.2").contains("PROBE")
-    }
-    _ = try bed.listen([:], wanted: 0, patience: .milliseconds(1))
-    return ["asked: \(asked)"]
-  }
-
-  /// The entry names C's MAC, B has the address: sooner or later the packets must come to B's.
-  private static let found: ContractCase.Action = { bed in
-    var last: Frame?
-    let found = try eventually(within: .seconds(8), every: .milliseconds(100)) {
-      try bed.send([.echoReply()])
-      let heard = try bed.listen([:], wanted: 0, patience: .milliseconds(2))
-      last = heard["B"]?.last { $0.ipv4 != nil } ?? last
-      return last?.destination == ContractHost.b.mac
-    }
-    return ["found: \(found)"]
-  }
 
   private static func taking(_ protocols: String = "ip") -> String {
     "\(protocols) prio 1 u32 match u32 0 0 action mirred egress redirect dev p3"
+  }
+
+  /// Somebody else's program behind fpd's own, which ends the way of every frame.
+  private static let followed: ContractCase.Action = { bed in
+    let directory = try TemporaryDirectory("foreign")
+    let object = try ForeignProgram.classifier(in: directory, named: "foreign_drop", drops: true)
+    let known = try ForeignProgram.ids(named: "foreign_drop")
+    // Where the program is loaded does not matter.
+    let host = try bed.host(.c)
+    try host.run("tc qdisc add dev eth0 clsact")
+    try host.run("tc filter add dev eth0 egress bpf direct-action obj \(object) sec classifier")
+    let program = try ForeignProgram.ids(named: "foreign_drop").first { !known.contains($0) }
+    guard let program else { throw LabError("the program is not loaded") }
+    let foreign = try ForeignProgram.attachTCX(program: program, to: "p1", in: bed.router)
+    try bed.send(good)
+    let heard = try bed.listen([:], wanted: 0, patience: .milliseconds(20))
+    try host.run("tc qdisc del dev eth0 clsact")
+    return withExtendedLifetime(foreign) { ["came: \(heard["B"]?.count ?? 0)"] }
   }
 
   static let devices: [ContractCase] = [
@@ -142,6 +81,11 @@ enum ContractEgressCases {
       undo: ["tc qdisc del dev p2 root"], (1...3).map { .udp(size: 1400, id: $0) }, sees: 1,
       .punted("egress-qdisc"), tc: .fast),
     ContractCase(
+      "a queue of a kind that the kernel itself would take",
+      setup: ["tc qdisc add dev p2 root handle 10: pfifo_fast"],
+      undo: ["tc qdisc del dev p2 root"], good, observe: ["tc -s qdisc show dev p2"], sees: 3,
+      .punted("egress-qdisc"), tc: .fast),
+    ContractCase(
       "a filter on the egress device",
       setup: ["tc qdisc add dev p2 clsact", "tc filter add dev p2 egress protocol \(taking())"],
       undo: ["tc qdisc del dev p2 clsact"], good, sees: 3, .punted("foreign-tc-egress"), tc: .fast),
@@ -164,6 +108,9 @@ enum ContractEgressCases {
       sudden: ["tc filter add dev p1 ingress protocol \(taking())"],
       undo: ["tc qdisc del dev p1 clsact", "tc qdisc del dev p2 clsact"], good, sees: 3,
       .punted("foreign-tc-ingress|changed")),
+    ContractCase(
+      "a TCX program behind fpd's own at once", sudden: ["tc qdisc show dev p1"],
+      action: followed, .punted("foreign-tc-ingress")),
     ContractCase(
       "a macvlan over the ingress device at once",
       sudden: [

@@ -67,4 +67,23 @@ enum ContractPeerCases {
     row(
       "XDP or GRO in the container at once", sudden: napi, good, sees: 3),
   ]
+  /// What a bridge forwards is for another station until it is in the container.
+  static let bridged: [ContractCase] = [
+    row("into a container on a bridge", Shot.burst { .across(id: $0) }, sees: 3),
+    row(
+      "into a container on a bridge that answers",
+      setup: [
+        "B: ip addr add 10.0.0.2/24 dev eth0",
+        "B: ip neigh replace 10.0.0.1 lladdr \(ContractHost.a.mac) dev eth0 nud permanent",
+      ], undo: ["B: ip neigh del 10.0.0.1 dev eth0"],
+      [
+        .frame(
+          to: ContractHost.b.mac,
+          .ipv4(IPv4(from: "10.0.0.1", to: "10.0.0.2", .echo(Array(repeating: 7, count: 24)))))
+      ], sees: 2, .counts(["forwarded": 2])),
+    row(
+      "a container on a bridge that takes less than its cable at once",
+      sudden: ["B: ip link set eth0 mtu 1000"], undo: ["B: ip link set eth0 mtu 1500"],
+      [.across(size: 1004), .across(id: 2, size: 1005)], sees: 1),
+  ]
 }

@@ -52,6 +52,18 @@ enum ContractStationCases {
       "a static source",
       setup: ["bridge fdb replace \(ContractHost.a.mac) dev p1 master static"],
       undo: ["bridge fdb del \(ContractHost.a.mac) dev p1 master"], good, sees: 3, .fast),
+    // What would have to be refreshed every few milliseconds, if it aged.
+    ContractCase(
+      "a static source is not refreshed",
+      setup: [
+        "bridge fdb replace \(ContractHost.a.mac) dev p1 master static",
+        "bridge fdb replace \(b) dev p2 master static",
+        "ip link set br0 type bridge ageing_time 20",
+      ],
+      undo: [
+        "ip link set br0 type bridge ageing_time 30000",
+        "bridge fdb del \(ContractHost.a.mac) dev p1 master", "bridge fdb del \(b) dev p2 master",
+      ], good, sees: 3, .fast),
     ContractCase(
       "a blackhole entry by a static one on the ingress port",
       setup: ["bridge fdb replace 02:00:00:00:0c:94 dev p1 master static"],

@@ -137,6 +137,10 @@ final class ContractBed {
       try namespace.nft(script)
       return nil
     }
+    if command.hasPrefix("ip batch: ") {
+      try namespace.ip(batch: command.dropFirst(10).split(separator: ";").map(String.init))
+      return nil
+    }
     if command.hasPrefix("sysctl ") {
       return try place + set(sysctl: String(command.dropFirst(7)), in: namespace)
     }

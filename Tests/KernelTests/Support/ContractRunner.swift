@@ -126,6 +126,9 @@ final class ContractRunner {
       if !missing.isEmpty, !Self.explains(missing, row.fate(on: hook)) { throw LabError(missing) }
       // What comes at once meets the program that was made for what was there before, not a stopgap.
       if missing.isEmpty, !row.sudden.isEmpty { try waitForOwnPrograms(row.ingress, fpd) }
+      // That may have taken longer than a bridge's entries go without being refreshed.
+      try bed.greet()
+      _ = try bed.listen([:], wanted: 0, patience: .milliseconds(3))
     }
 
     var result = ContractResult()
