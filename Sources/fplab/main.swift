@@ -5,7 +5,7 @@ import Lab
 let usage = """
   usage: fplab COMMAND
     demo               a router and a bridge with plain commands: how much faster with fpd, and why
-    bench [--quick] [--output DIRECTORY]
+    bench [--quick] [--only links|rules|routes|programs|firewall] [--output DIRECTORY]
                        how soon fpd follows, and what it costs, at scale
     bench speed [--quick] [--only router|bridge|gateway|punt|tcp] [--output DIRECTORY]
                        how many packets a CPU forwards, with fpd and without
