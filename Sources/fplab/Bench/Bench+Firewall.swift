@@ -62,18 +62,20 @@ extension Bench {
 
   private func firewall(_ hook: String, _ tool: Tool, _ count: Int) throws {
     let setting = "\(hook), \(tool.name), \(count) rules"
-    let namespace = try router("firewall", pairs: 2)
-    for pair in 0..<2 { try namespace.run("ethtool -K v\(pair)b gro on") }
+    let bed = try Testbed.hostRouterHost()
+    let namespace = try bed["router"]
+    let names = ["p1", "p2"]
+    for name in names { try namespace.run("ethtool -K \(name) gro on") }
     Terminal.progress("\(setting): loading")
     try tool.load(count, namespace)
     let fpd = try Fpd(
       in: namespace, configuration: "defaults: {hook: \(hook)}\n", logLevel: "warning")
-    if let reason = try Speed.reasonNotAccelerated(fpd, ["v0a", "v1a"]) {
+    if let reason = try Speed.reasonNotAccelerated(fpd, names) {
       throw LabError("\(setting): not accelerated: \(reason)")
     }
     var (added, deleted, missed) = ([Double](), [Double](), (added: 0, deleted: 0))
     do {
-      let ports = try ["v0a", "v1a"].map { try LiveProgram(of: $0, hook, in: namespace) }
+      let ports = try names.map { try LiveProgram(of: $0, hook, in: namespace) }
       for round in 0...repetitions {
         Terminal.progress("\(setting): \(round)/\(repetitions)")
         let up = try Self.followed(fpd, ports) { try tool.add(namespace) }
@@ -91,7 +93,8 @@ extension Bench {
         setting: setting, change: "it is deleted", live: Distribution(deleted),
         missed: missed.deleted),
     ]
-    try remove(namespace, fpd)
+    try fpd.stop()
+    bed.close()
   }
 
   /// From the tool's return until each port has the program that it still has when fpd says that all of the
