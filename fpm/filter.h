@@ -60,7 +60,7 @@ enum { FILTER_MET = 16 };
 	(!FILTER_SUMMARY && FILTER_FIELDS && FILTER_ASKS_KERNEL && FP_MAY_GOTO)
 
 /* Programs that ask the kernel's memory have none of the stack to spare: see fp_filter_met(). */
-#define FILTER_MET_ON_STACK (!(FILTER_CHECKS && FILTER_ASKS_KERNEL))
+#define FILTER_MET_ON_STACK (!FILTER_ASKS_KERNEL)
 
 /* What accounting has to know of a packet that has been judged. */
 struct filter {
@@ -371,6 +371,14 @@ fp_inline outcome fp_filter_end(u32 end)
 #if FILTER_CHECKS
 enum { UNMET = -2 };
 
+/* What a condition says, where it may ask for the contrary. */
+fp_inline outcome as_asked(u32 kind, outcome result)
+{
+	if (kind & CHECK_NEGATED && (result == GO_ON || result == UNMET))
+		return result == GO_ON ? UNMET : GO_ON;
+	return result;
+}
+
 /* What the kernel has to be asked about. */
 #if FILTER_ASKS_KERNEL
 #include "live/late.h"
@@ -409,9 +417,7 @@ fp_inline outcome judge_checks(image image, u32 place, const struct filter_key *
 		place ^= nothing;
 		const struct filter_check *check = image + (place & FILTER_WORD);
 		u32 kind = check->kind;
-		outcome result = judge_check(check, key);
-		if (kind & CHECK_NEGATED && result < 0)
-			result = result == GO_ON ? UNMET : GO_ON;
+		outcome result = as_asked(kind, judge_check(check, key));
 		if (result != GO_ON || kind & CHECK_LAST)
 			return result;
 		place += sizeof(*check);

@@ -6,6 +6,14 @@ enum ContractGatewayCases {
   private static let good = Shot.burst { .udp(to: "10.8.0.1", id: $0) }
   private static let viaB = "ip route add 10.8.0.0/16 via 10.0.2.2"
 
+  /// A gateway where the packets come from.
+  private static let back = [
+    "ip neigh replace 10.0.1.9 lladdr \(ContractHost.c.mac) dev p1 nud permanent",
+    "ip route add 10.8.0.0/16 via 10.0.1.9",
+  ]
+  /// No redirects.
+  private static let unasked = ["all", "p1"].map { "sysctl net.ipv4.conf.\($0).send_redirects=0" }
+
   /// What comes out of a VXLAN tunnel: around it the kernel numbers its packets as it likes.
   private static let tunnelled: ContractCase.Action = { bed in
     try bed.send(good)
@@ -59,32 +67,17 @@ enum ContractGatewayCases {
       sees: 3, .punted("encapsulated-routes|changed")),
     ContractCase(
       "back out where it came from, with a redirect",
-      setup: [
-        "ip neigh replace 10.0.1.9 lladdr \(ContractHost.c.mac) dev p1 nud permanent",
-        "ip route add 10.8.0.0/16 via 10.0.1.9",
-      ], [.udp(to: "10.8.0.1")], sees: 2, .punted("redirect-needed")),
+      setup: back, [.udp(to: "10.8.0.1")], sees: 2, .punted("redirect-needed")),
     ContractCase(
       "back out where it came from, without",
-      setup: [
-        "sysctl net.ipv4.conf.all.send_redirects=0", "sysctl net.ipv4.conf.p1.send_redirects=0",
-        "ip neigh replace 10.0.1.9 lladdr \(ContractHost.c.mac) dev p1 nud permanent",
-        "ip route add 10.8.0.0/16 via 10.0.1.9",
-      ], Shot.burst { .udp(to: "10.8.0.1", id: $0) }, sees: 3, .fast),
+      setup: unasked + back, Shot.burst { .udp(to: "10.8.0.1", id: $0) }, sees: 3, .fast),
     ContractCase(
       "redirects wanted at once",
-      setup: [
-        "sysctl net.ipv4.conf.all.send_redirects=0", "sysctl net.ipv4.conf.p1.send_redirects=0",
-        "ip neigh replace 10.0.1.9 lladdr \(ContractHost.c.mac) dev p1 nud permanent",
-        "ip route add 10.8.0.0/16 via 10.0.1.9",
-      ], sudden: ["sysctl net.ipv4.conf.p1.send_redirects=1"],
+      setup: unasked + back, sudden: ["sysctl net.ipv4.conf.p1.send_redirects=1"],
       [.udp(to: "10.8.0.1", from: "10.0.1.3")], sees: 2, .punted("redirect-needed|changed")),
     ContractCase(
       "redirects wanted on all devices at once",
-      setup: [
-        "sysctl net.ipv4.conf.all.send_redirects=0", "sysctl net.ipv4.conf.p1.send_redirects=0",
-        "ip neigh replace 10.0.1.9 lladdr \(ContractHost.c.mac) dev p1 nud permanent",
-        "ip route add 10.8.0.0/16 via 10.0.1.9",
-      ], sudden: ["sysctl net.ipv4.conf.all.send_redirects=1"],
+      setup: unasked + back, sudden: ["sysctl net.ipv4.conf.all.send_redirects=1"],
       [.udp(to: "10.8.0.1", from: "10.0.1.4")], sees: 2, .punted("redirect-needed|changed")),
     // It goes round until its TTL is used up.
     ContractCase(

@@ -139,8 +139,7 @@ extension Kernel {
     private static func keep(_ measured: [String: Size], of version: String) throws {
       var all: Sizes = [:]
       if let data = try? Data(contentsOf: kept) {
-        // what says less than this is written anew
-        all = (try? JSONDecoder().decode(Sizes.self, from: data)) ?? [:]
+        all = try JSONDecoder().decode(Sizes.self, from: data)
       }
       all[version] = measured
       let encoder = JSONEncoder()

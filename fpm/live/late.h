@@ -85,10 +85,7 @@ fp_inline outcome fp_filter_set_at_once(const struct filter_check *check)
 		return LOOK_CLOSER;
 	search->sets = check->value;
 	search->asked = check->argument;
-	outcome result = try_at_once(search);
-	if (kind & CHECK_NEGATED && (result == GO_ON || result == UNMET))
-		return result == GO_ON ? UNMET : GO_ON;
-	return result;
+	return as_asked(kind, try_at_once(search));
 }
 #endif
 

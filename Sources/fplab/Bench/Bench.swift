@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import Glibc
 import Lab
 import OrderedJSON
 
@@ -55,13 +54,9 @@ final class Bench {
     }
     Terminal.progress("")
     results.printTables()
-    mkdir(directory, 0o755)
-    // A part alone does not take the place of all of them.
-    let name = parts.count == 1 ? "reaction-\(parts[0].rawValue)" : "reaction"
-    try TextFile.write("\(directory)/\(name).json", results.json.text(pretty: true) + "\n")
-    try TextFile.write("\(directory)/\(name).md", results.markdown)
-    Terminal.line()
-    Terminal.line("Written to \(directory)/\(name).json and \(directory)/\(name).md")
+    try Report.write(
+      "reaction", parts: parts.map(\.rawValue), to: directory, json: results.json,
+      markdown: results.markdown)
   }
 
   // MARK: One measurement

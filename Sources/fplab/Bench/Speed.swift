@@ -66,13 +66,9 @@ final class Speed {
     }
     Terminal.progress("")
     results.printTables()
-    mkdir(directory, 0o755)
-    // A part alone does not take the place of all of them.
-    let name = parts.count == 1 ? "speed-\(parts[0].rawValue)" : "speed"
-    try TextFile.write("\(directory)/\(name).json", results.json.text(pretty: true) + "\n")
-    try TextFile.write("\(directory)/\(name).md", results.markdown)
-    Terminal.line()
-    Terminal.line("Written to \(directory)/\(name).json and \(directory)/\(name).md")
+    try Report.write(
+      "speed", parts: parts.map(\.rawValue), to: directory, json: results.json,
+      markdown: results.markdown)
   }
 
   // MARK: Rounds

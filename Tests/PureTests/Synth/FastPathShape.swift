@@ -38,6 +38,8 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
 
   var isXDP: Bool { rawValue.hasSuffix("-xdp") || self == .routerXDPVeth }
   var isGeneral: Bool { self == .generalXDP || self == .generalTC }
+  /// A port of a bridge with all that a program can have.
+  var isWhole: Bool { self == .bridgeFilterAllTC || self == .bridgeFilterSetTC }
   var isBridge: Bool { rawValue.hasPrefix("bridge") }
 
   /// The layout differs with each kernel; this stands in its place.
