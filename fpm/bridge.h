@@ -158,9 +158,11 @@ fp_inline outcome send_through(struct packet *packet, u64 to, u64 flags_of_sourc
 		return REASON_BRIDGE_NETFILTER;
 #endif
 #endif
-	/* is_skb_forwardable() */
-	if (carried >
-	    (u32)of_device(device, mtu) + (u32)of_device(device, hard_header_len) + VLAN_TAG)
+	/* is_skb_forwardable() leaves room for a tag; br_nf_dev_queue_xmit() cuts packets that take it */
+	u32 most = (u32)of_device(device, mtu) + (u32)of_device(device, hard_header_len);
+	if (!BRIDGE_CALLS_IPTABLES || packet->protocol != network_order(PROTOCOL_IPV4))
+		most += VLAN_TAG;
+	if (carried > most)
 		return REASON_MTU_EXCEEDED;
 	packet->egress = egress;
 	packet->egress_index = (u32)of_device(device, ifindex);

@@ -148,8 +148,10 @@ struct Firewall {
     switch hook.family {
     // What is for the machine itself, or from it, is not on the way.
     case .ipv4 where hook.point.isOnTheWay: harmless.ipv4[point].append(hook.address)
-    case .bridge: harmless.bridge[point].append(hook.address)
-    case .ipv4, .ipv6, .arp: break
+    // What filters there is in `bridgeFilters`; on the way into a bridge and out of it, it is only for what
+    // is routed: programs find one function too many, and leave that to the kernel.
+    case .bridge where hook.owner == .bridgeNetfilter: harmless.bridge[point].append(hook.address)
+    case .bridge, .ipv4, .ipv6, .arp: break
     }
   }
 

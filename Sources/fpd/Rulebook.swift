@@ -23,6 +23,7 @@ final class Rulebook {
   private var lacksSets = false
 
   private var tables: [RuleTable] = []
+  private var hooks: [NetfilterHook] = []
   private var sets: [IPSet] = []
   private var interfaces: [ClassifierInterface] = []
 
@@ -44,10 +45,12 @@ final class Rulebook {
   func follow(_ state: NetworkState) {
     guard state.hooks?.contains(where: \.asksRules) == true else { return forget() }
     let tables = state.legacyTables + state.nftables
-    let isKnown = ruleset != nil && tables == self.tables && state.sets == sets
+    let hooks = (state.hooks ?? []).filter(\.asksRules).map(\.place)
+    let isKnown =
+      ruleset != nil && tables == self.tables && state.sets == sets && hooks == self.hooks
     if !isKnown {
-      (self.tables, sets) = (tables, state.sets)
-      ruleset = FlatRuleset(family: .ip, tables: tables, sets: sets)
+      (self.tables, sets, self.hooks) = (tables, state.sets, hooks)
+      ruleset = FlatRuleset(family: .ip, tables: tables, sets: sets, hooks: hooks)
     }
     let interfaces = state.links.map {
       ClassifierInterface(index: UInt32(bitPattern: $0.index), name: $0.name)
@@ -78,7 +81,7 @@ final class Rulebook {
   private func forget() {
     if ruleset != nil { edition += 1 }
     (ruleset, image, summary, current) = (nil, nil, nil, nil)
-    (tables, sets, interfaces) = ([], [], [])
+    (tables, sets, hooks, interfaces) = ([], [], [], [])
   }
 
   /// What programs are made for.
@@ -144,6 +147,13 @@ extension NetfilterHook {
     case .nftables, .xtables: return true
     default: return false
     }
+  }
+
+  /// Whose function it is and where, without which rules it has at the moment.
+  fileprivate var place: NetfilterHook {
+    var place = self
+    (place.address, place.argument, place.ruleset) = (0, 0, nil)
+    return place
   }
 }
 

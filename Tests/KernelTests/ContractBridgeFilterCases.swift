@@ -242,6 +242,18 @@ enum ContractBridgeFilterCases {
       undo: ["nft: delete table ip t"], [up(to: "10.0.3.2"), up(.c, to: "10.0.1.2")], sees: 0,
       .punted("netfilter-hook|changed")),
     ContractCase(
+      "nft drops on the way into the bridge",
+      setup: [
+        "nft: add table bridge t;add chain bridge t c { type filter hook input priority 0; policy drop; }"
+      ], undo: ["nft: delete table bridge t"], [up(to: "10.0.3.2")], sees: 0,
+      .punted("bridge-filter")),
+    ContractCase(
+      "nft drops on the way out of the bridge",
+      setup: [
+        "nft: add table bridge t;add chain bridge t c { type filter hook output priority 0; policy drop; }"
+      ], undo: ["nft: delete table bridge t"], [up(.c, to: "10.0.1.2")], sees: 0,
+      .punted("bridge-filter"), tc: .fast),
+    ContractCase(
       "nft drops on the way into the bridge at once",
       sudden: [
         "nft: add table bridge t;add chain bridge t c { type filter hook input priority 0; policy drop; }"

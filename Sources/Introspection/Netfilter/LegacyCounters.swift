@@ -264,8 +264,9 @@ package final class LegacyCounters {
   private func socket(_ family: RuleFamily, _ what: String) throws(NetlinkError) -> Int32 {
     if let socket = sockets[family] { return socket }
     let domain = family == .ip6 ? AF_INET6 : AF_INET
+    // Not a raw one, as iptables itself opens: that would be handed all packets of its protocol.
     let socket = Glibc.socket(
-      domain, Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue), Int32(IPPROTO_RAW))
+      domain, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     if socket < 0 { throw .refused(what: what, code: errno, hint: "it needs root") }
     sockets[family] = socket
     return socket

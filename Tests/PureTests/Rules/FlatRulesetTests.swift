@@ -37,6 +37,30 @@ import Testing
     #expect(FlatRuleset(family: .ip6, tables: tables).stages.map(\.table) == ["c", "d", "b"])
   }
 
+  /// The kernel puts the latest of the same priority first.
+  @Test func chainsOfTheSamePriorityStandAsTheKernelHasThem() {
+    let tables = ["a", "b", "filter"].map { name in
+      var table = RuleTable(
+        family: .ip, name: name, backend: name == "filter" ? .iptablesLegacy : .nftables)
+      table.chains = [
+        Chain(
+          name: name == "filter" ? "FORWARD" : "x",
+          base: BaseChain(hook: .forward, priority: 0, type: "filter", policy: .accept))
+      ]
+      return table
+    }
+    func hook(_ function: String, _ table: String, _ chain: String) -> NetfilterHook {
+      NetfilterHook(
+        family: .ipv4, point: .forward, priority: 0, function: function, table: table, chain: chain)
+    }
+    let hooks = [
+      hook("nft_do_chain_ipv4", "b", "x"), hook("ipt_do_table", "filter", ""),
+      hook("nft_do_chain_ipv4", "a", "x"),
+    ]
+    let list = FlatRuleset(family: .ip, tables: tables, hooks: hooks)
+    #expect(list.stages.map(\.table) == ["b", "filter", "a"])
+  }
+
   @Test func policiesOfIptablesCountAndThoseOfNftablesDoNot() {
     #expect(RuleTable.legacy([], policy: .drop).flat().judge(all).judgement == .drop)
     #expect(RuleTable.legacy([]).flat().count(all, "BASE", 0) == 1)
