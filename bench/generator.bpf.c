@@ -3,22 +3,12 @@
  * Sends UDP frames: run by BPF_PROG_RUN on live frames, it writes each frame anew, because the kernel
  * gives it the same pages again and again, and redirects it to a device.
  */
-#include "packet.h"
-#include "load.h"
+#include "arrivals.h"
 
 enum { DATAGRAM = 8, TTL = 64, SOURCE_PORT = 0x4000, SOURCE_PORTS = 0x3fff };
 
 const volatile struct load_traffic config = {};
 struct load_progress progress = {};
-
-/* The sink's, where the frames under way are bounded. */
-struct {
-	map_number(type, MAP_ARRAY);
-	map_number(max_entries, 1);
-	map_number(map_flags, 1024); /* BPF_F_MMAPABLE */
-	map_type(key, u32);
-	map_type(value, struct load_arrivals);
-} arrivals SEC(".maps");
 
 /*
  * Frames keep their order, so what was sent before one that arrived is not under way any more, whether it
@@ -26,8 +16,8 @@ struct {
  */
 fp_inline _Bool window_is_full(void)
 {
-	u32 first = 0;
-	volatile struct load_arrivals *arrived = bpf_map_lookup_elem(&arrivals, &first);
+	/* the sink's, where the frames under way are bounded */
+	volatile struct load_arrivals *arrived = count_of_arrivals();
 	u64 done = arrived ? arrived->newest : progress.sent;
 
 	if (done < progress.given_up_below)

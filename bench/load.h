@@ -78,6 +78,18 @@ struct load_arrivals {
 	unsigned long long newest;     /* one more than the highest number that arrived */
 };
 
+/* What a witness is told, and what it adds to its host's number for a frame. */
+struct load_witness {
+	unsigned int port;
+	unsigned int host; /* what it writes down; the next host's is four higher */
+	unsigned long long frames;
+};
+
+enum {
+	LOAD_OTHER_STATION = 1, /* the last byte but one of its destination address is odd */
+	LOAD_IN_PIECES = 2,	/* the first of several fragments */
+};
+
 /* How the sink counts. */
 struct load_sink {
 	unsigned int port;

@@ -49,8 +49,6 @@ struct udp {
 	u16 checksum;
 };
 
-static fp_unused u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
-
 /* ip_decrease_ttl(): the checksum follows without being computed again. */
 fp_inline void decrease_ttl(struct ipv4 *ip)
 {

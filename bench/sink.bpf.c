@@ -5,18 +5,9 @@
  *
  * Nothing here is atomic: a veth with one queue has one NAPI, which runs on one CPU at a time.
  */
-#include "packet.h"
-#include "load.h"
+#include "arrivals.h"
 
 const volatile struct load_sink config = {};
-
-struct {
-	map_number(type, MAP_ARRAY);
-	map_number(max_entries, 1);
-	map_number(map_flags, 1024); /* BPF_F_MMAPABLE */
-	map_type(key, u32);
-	map_type(value, struct load_arrivals);
-} arrivals SEC(".maps");
 
 /* A bit for each frame's number. */
 struct {
@@ -72,30 +63,23 @@ fp_inline void track(struct load_arrivals *count, const struct load_mark *mark)
 
 SEC("xdp") int load_sink(struct xdp_md *context)
 {
-	struct ethernet *eth = (void *)(long)context->data;
-	struct ipv4 *ip = (void *)(eth + 1);
-	struct udp *udp = (void *)(ip + 1);
-	struct load_mark *mark = (void *)(udp + 1);
-	void *end = (void *)(long)context->data_end;
-	u32 first = 0;
-	struct load_arrivals *count = bpf_map_lookup_elem(&arrivals, &first);
+	struct load_arrivals *count = count_of_arrivals();
+	struct marked frame;
 
 	if (!count)
 		return XDP_ABORTED;
-	if ((void *)(mark + 1) > end || eth->type != network16(TYPE_IPV4) ||
-	    ip->version_length != VERSION_4_NO_OPTIONS || ip->protocol != UDP ||
-	    udp->destination != network16((u16)config.port) || mark->magic != LOAD_MAGIC) {
+	if (!is_marked(context, config.port, &frame)) {
 		count->others++;
 		return XDP_PASS;
 	}
-	if (mark->number >= count->newest)
-		count->newest = mark->number + 1;
+	if (frame.mark->number >= count->newest)
+		count->newest = frame.mark->number + 1;
 	if (config.flows) {
-		track(count, mark);
-		if (is_damaged(ip))
+		track(count, frame.mark);
+		if (is_damaged(frame.ip))
 			count->damaged++;
 	}
-	count->bytes += (u64)(end - (void *)eth);
+	count->bytes += (u64)(frame.end - (void *)frame.eth);
 	count->frames++;
 	return XDP_DROP;
 }

@@ -7,6 +7,7 @@
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/virtio_net.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -246,11 +247,11 @@ int lab_tcx_attach(unsigned int ifindex, uint32_t program_id, int egress)
 	return link < 0 ? -error : link;
 }
 
-int lab_packet_open(unsigned int ifindex)
+static int open_packet(unsigned int ifindex, uint16_t ether_type)
 {
 	struct sockaddr_ll address = {
 		.sll_family = AF_PACKET,
-		.sll_protocol = htons(ETH_P_ALL),
+		.sll_protocol = htons(ether_type),
 		.sll_ifindex = (int)ifindex,
 	};
 	int one = 1, size = 8 << 20, error;
@@ -270,6 +271,16 @@ int lab_packet_open(unsigned int ifindex)
 	return fd;
 }
 
+int lab_packet_open(unsigned int ifindex)
+{
+	return open_packet(ifindex, ETH_P_ALL);
+}
+
+int lab_packet_open_type(uint16_t ether_type)
+{
+	return open_packet(0, ether_type);
+}
+
 int lab_packet_send(int fd, unsigned int ifindex, const void *frame, size_t length)
 {
 	struct sockaddr_ll address = {
@@ -284,6 +295,36 @@ int lab_packet_send(int fd, unsigned int ifindex, const void *frame, size_t leng
 	if (sent < 0)
 		return errno;
 	return (size_t)sent == length ? 0 : EMSGSIZE;
+}
+
+int lab_packet_send_offloaded(unsigned int ifindex, const void *frame, size_t length,
+			      const struct lab_offload *offload)
+{
+	struct sockaddr_ll address = { .sll_family = AF_PACKET, .sll_ifindex = (int)ifindex };
+	struct virtio_net_hdr header = {
+		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.gso_type = offload->segment ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_NONE,
+		.hdr_len = offload->header_length,
+		.gso_size = offload->segment,
+		.csum_start = offload->checksum_start,
+		.csum_offset = offload->checksum_offset,
+	};
+	struct iovec parts[] = { { &header, sizeof(header) }, { (void *)frame, length } };
+	struct msghdr message = {
+		.msg_name = &address,
+		.msg_namelen = sizeof(address),
+		.msg_iov = parts,
+		.msg_iovlen = 2,
+	};
+	int one = 1, error = 0, fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return errno;
+	if (setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)) < 0 ||
+	    sendmsg(fd, &message, 0) < 0)
+		error = errno;
+	close(fd);
+	return error;
 }
 
 /* The kernel takes an outer VLAN tag out of the frame and tells it in the ancillary data. */
@@ -343,4 +384,19 @@ ssize_t lab_packet_receive(int fd, void *frame, size_t room, struct lab_packet *
 		}
 	}
 	return length;
+}
+
+void lab_stay_on_cpu(int stay)
+{
+	static _Thread_local cpu_set_t before;
+	cpu_set_t here;
+
+	if (!stay) {
+		sched_setaffinity(0, sizeof(before), &before);
+		return;
+	}
+	sched_getaffinity(0, sizeof(before), &before);
+	CPU_ZERO(&here);
+	CPU_SET(sched_getcpu(), &here);
+	sched_setaffinity(0, sizeof(here), &here);
 }

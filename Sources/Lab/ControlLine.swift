@@ -106,3 +106,19 @@ public final class ControlLine {
     return result
   }
 }
+
+extension ControlLine {
+  /// How many packets there were, by what became of them, over all interfaces.
+  package func fates() throws -> [String: Int] {
+    var sums: [String: Int] = [:]
+    for interface in try ask("stats")["interfaces"]?.array ?? [] {
+      for name in ["forwarded", "dropped"] {
+        sums[name, default: 0] += Int(interface[name]?["packets"]?.int ?? 0)
+      }
+      for (reason, count) in interface["punted"]?.object?.members ?? [] {
+        sums[reason, default: 0] += Int(count["packets"]?.int ?? 0)
+      }
+    }
+    return sums
+  }
+}

@@ -29,11 +29,13 @@ public final class Fpd {
 
   /// Starts fpd in a namespace and waits until it answers. `reusing` keeps the directory (socket, state,
   /// cache) of an fpd that has ended. `cache` is a directory for compiled objects beside the one that all
-  /// share; with `ownSys` it sees another /sys, without a bpffs.
+  /// share; with `ownSys` it sees another /sys, without a bpffs. `binary` is an fpd with files of its own.
+  /// `state` is another directory than `state` in its own.
   public init(
     in namespace: Namespace, configuration: String? = nil, logLevel: String = "debug",
     reusing previous: Fpd? = nil, cache: String? = nil, ownSys: Bool = false,
-    environment: [String] = [], within limit: Duration = .seconds(30)
+    environment: [String] = [], binary: String = Binaries.fpd,
+    state: String? = nil, within limit: Duration = .seconds(30)
   ) throws {
     self.namespace = namespace
     directory = try previous?.directory ?? TemporaryDirectory("daemon")
@@ -41,7 +43,8 @@ public final class Fpd {
     if let configuration { try directory.write("fpd.yaml", configuration) }
     process = try Self.start(
       in: namespace, directory: directory.path, configured: configuration != nil,
-      logLevel: logLevel, cache: cache, ownSys: ownSys, environment: environment)
+      logLevel: logLevel, cache: cache, ownSys: ownSys, environment: environment,
+      binary: binary, state: state)
     try waitUntilItAnswers(limit)
   }
 
@@ -52,23 +55,25 @@ public final class Fpd {
 
   /// The command line that starts fpd with everything of its own under `directory`.
   public static func arguments(
-    directory: String, configured: Bool = false, logLevel: String = "debug", cache: String? = nil
+    directory: String, configured: Bool = false, logLevel: String = "debug", cache: String? = nil,
+    binary: String = Binaries.fpd, state: String? = nil
   ) throws -> [String] {
-    try [Binaries.fpd, "--socket", "\(directory)/fpd.sock", "--state-dir", "\(directory)/state"]
+    try [binary, "--socket", "\(directory)/fpd.sock", "--state-dir", state ?? "\(directory)/state"]
       + ["--cache-dir", cache ?? Self.cache.get().path, "--log-level", logLevel]
       + (configured ? ["--config", "\(directory)/fpd.yaml"] : [])
   }
 
   private static func start(
     in namespace: Namespace, directory: String, configured: Bool, logLevel: String, cache: String?,
-    ownSys: Bool, environment: [String]
+    ownSys: Bool, environment: [String], binary: String, state: String?
   ) throws -> Background {
-    guard access(Binaries.fpd, X_OK) == 0 else {
-      throw LabError("\(Binaries.fpd) is not there: build it first, or name it in FPD_BIN")
+    guard access(binary, X_OK) == 0 else {
+      throw LabError("\(binary) is not there: build it first, or name it in FPD_BIN")
     }
     return try namespace.start(
       try arguments(
-        directory: directory, configured: configured, logLevel: logLevel, cache: cache),
+        directory: directory, configured: configured, logLevel: logLevel, cache: cache,
+        binary: binary, state: state),
       ownSys: ownSys, environment: environment)
   }
 
@@ -133,6 +138,15 @@ public final class Fpd {
       throw LabError("fpd still ran \(limit) after SIGTERM; its log:\n\(log)")
     }
     return status
+  }
+
+  /// SIGSTOP: what the kernel is told from here on, it does not hear of, until it is sent SIGCONT.
+  package func freeze() throws {
+    process.signal(SIGSTOP)
+    let isStopped = try eventually(within: .seconds(2), every: .microseconds(200)) {
+      try TextFile.read("/proc/\(pid)/status").contains("State:\tT")
+    }
+    if !isStopped { throw LabError("fpd did not stop on SIGSTOP") }
   }
 
   /// SIGKILL.

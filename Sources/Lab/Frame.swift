@@ -35,7 +35,7 @@ public struct Frame: Equatable, Sendable, CustomStringConvertible {
   public var source: MAC? { slice(6, 6).map { MAC(bytes: $0) } }
 
   /// The VLAN tags, the type of what follows them and where that begins.
-  var layers: (tags: [VLANTag], etherType: UInt16, start: Int)? {
+  package var layers: (tags: [VLANTag], etherType: UInt16, start: Int)? {
     var offset = 12
     var tags: [VLANTag] = []
     while let type = u16(offset) {

@@ -140,7 +140,8 @@ public enum Leftovers {
     unlink(path)
   }
 
-  static func entries(of directory: String) -> [String] {
+  /// The names in a directory.
+  package static func entries(of directory: String) -> [String] {
     guard let stream = opendir(directory) else { return [] }
     defer { closedir(stream) }
     var names: [String] = []
@@ -158,7 +159,8 @@ public enum Leftovers {
     if lstat(path, &information) < 0 { return }
     if information.st_mode & S_IFMT == S_IFDIR {
       for name in entries(of: path) { removeTree("\(path)/\(name)") }
-      rmdir(path)
+      // What a killed test had mounted there.
+      if rmdir(path) < 0, errno == EBUSY, umount2(path, Int32(MNT_DETACH)) == 0 { rmdir(path) }
     } else {
       unlink(path)
     }

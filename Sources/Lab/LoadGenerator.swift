@@ -44,16 +44,23 @@ public final class LoadGenerator: @unchecked Sendable {
 
   /// With `sink`, a window bounds the frames that are under way to it, so that a slow receiver loses none
   /// to a full queue.
-  public init(
+  public convenience init(
     in namespace: Namespace, device: String, _ traffic: LoadTraffic, sink: LoadSink? = nil
+  ) throws {
+    try self.init(in: namespace, device: device, traffic, arrivals: sink?.program)
+  }
+
+  /// With `arrivals`, the program that counts them.
+  init(
+    in namespace: Namespace, device: String, _ traffic: LoadTraffic, arrivals: LoadProgram?
   ) throws {
     self.namespace = namespace
     self.traffic = traffic
-    hasSink = sink != nil
+    hasSink = arrivals != nil
     let settings = try traffic.settings(egress: try namespace.ifindex(of: device))
     program = try LoadProgram("generator") { program in
       try program.set(constant: settings)
-      if let sink { try program.share("arrivals", of: sink.program) }
+      if let arrivals { try program.share("arrivals", of: arrivals) }
     }
     guard let first = try program.values(of: ".bss", as: load_progress.self).baseAddress else {
       throw LabError("the generator has no variables")

@@ -77,10 +77,12 @@ public final class Namespace: Sendable {
     _ arguments: [String], input: String? = nil, timeout: Duration = .seconds(30)
   ) throws -> Completed {
     // brctl works through /sys/class/net, where it would find the bridges of the machine itself; ip and
-    // tc mount a bpffs below /sys when they load an object, and leave it there.
-    try Command.run(
-      arguments, namespace: path, input: input, timeout: timeout,
-      ownSys: arguments.first == "brctl" || arguments.contains("obj"))
+    // tc mount a bpffs below /sys when they load an object, and leave it there. Nor is what is named there.
+    let ownSys =
+      arguments.first == "brctl" || arguments.contains("obj")
+      || arguments.contains { $0.contains("/sys/class/") }
+    return try Command.run(
+      arguments, namespace: path, input: input, timeout: timeout, ownSys: ownSys)
   }
 
   /// Runs a tool inside; throws with all it said when it fails.

@@ -57,7 +57,7 @@ public struct VLANTag: Sendable, Equatable {
     self.etherType = etherType
   }
 
-  var bytes: [UInt8] {
+  package var bytes: [UInt8] {
     etherType.bigEndianBytes + (UInt16(priority & 7) << 13 | id & 0xfff).bigEndianBytes
   }
 }

@@ -10,6 +10,31 @@ package struct Reduction<Subject> {
   ) {
     (self.count, self.without) = (count, without)
   }
+
+  /// Parts that lie in several places of the subject, counted one place after the other: how many there are in
+  /// each, and what leaves some of a place's out.
+  package init(
+    across counts: @escaping (Subject) -> [Int],
+    remove: @escaping (inout Subject, Int, Range<Int>) -> Void
+  ) {
+    self.init {
+      counts($0).reduce(0, +)
+    } without: { subject, range in
+      var smaller = subject
+      let counts = counts(subject)
+      var end = counts.reduce(0, +)
+      // From the end on: what is left out there leaves the places before as they are.
+      for (place, count) in counts.enumerated().reversed() {
+        let first = end - count
+        let part = range.clamped(to: first..<end)
+        if !part.isEmpty {
+          remove(&smaller, place, part.lowerBound - first..<part.upperBound - first)
+        }
+        end = first
+      }
+      return smaller
+    }
+  }
 }
 
 /// Finds a small case that still fails: what can be left out of one that fails is, in pieces as large as

@@ -22,13 +22,6 @@ extension Kernel {
       #expect(try bed["left"].ping("10.0.2.2") == 63)
     }
 
-    /// Nothing is wrong, and nothing is left to do once what fpd did itself has been heard of.
-    private func expectConverged(_ fpd: Fpd) throws {
-      let isConverged = try eventually { try fpd.status()["state"] == "converged" }
-      let status = try fpd.status().text()
-      #expect(isConverged, "\(status)")
-    }
-
     private func problems(_ fpd: Fpd, _ what: String) throws -> [String] {
       try (fpd.status()["problems"]?.array ?? []).filter { $0["what"]?.string == what }
         .compactMap { $0["detail"]?.string }
@@ -79,7 +72,7 @@ extension Kernel {
       try router.sysctl("net.ipv4.conf.p2.rp_filter=1")
       try fpd.wait()
       #expect(try fpd.interface("p1")["accelerated"] == true)
-      try expectConverged(fpd)
+      try fpd.expectConverged()
       #expect(try fpd.stop() == 0)
     }
 
@@ -105,11 +98,11 @@ extension Kernel {
       #expect(try fpd.status()["state"] == "converging")
       try router.run("ip link del p1")
       try fpd.wait()
-      try expectConverged(fpd)
+      try fpd.expectConverged()
       #expect(try fpd.interface("p2")["accelerated"] == true)
       try router.run("ip link del p2")
       try fpd.wait()
-      try expectConverged(fpd)
+      try fpd.expectConverged()
       // A place on a hook is given up when there is time.
       #expect(try eventually { try Command.run(["ls", router.pins()]).output.isEmpty })
       #expect(try fpd.stop() == 0)
@@ -122,7 +115,7 @@ extension Kernel {
         in: router, configuration: "defaults:\n  hook: xdp\n", cache: cache,
         within: .seconds(20))
       try fpd.wait(.seconds(20))
-      try expectConverged(fpd)
+      try fpd.expectConverged()
       #expect(try fpd.interface("p1")["accelerated"] == true)
       try packetsFlow()
       #expect(try fpd.stop() == 0)
@@ -261,7 +254,7 @@ extension Kernel {
       let held = try DatapathBench.held(by: fpd.pid)
       try Command.run(["umount", "-l", router.path]).check()
       unlink(router.path)
-      #expect(try fpd.status()["state"] == "converged")
+      try fpd.expectConverged()
       #expect(try left.ping("10.0.2.2") == 63)
       let pins = Set(try Command.run(["ls", "/sys/fs/bpf"]).output.split(separator: "\n"))
       fpd.process.signal(SIGKILL)

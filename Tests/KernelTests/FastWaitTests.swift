@@ -30,7 +30,7 @@ extension Kernel {
         #expect(try fpd.fpctl("wait").status == 0)
         let now = try live()
         #expect(now != 0 && now != last, "\(change)")
-        #expect(try fpd.status()["state"] == "converged")
+        try fpd.expectConverged()
         last = now
       }
       // What is not to be accelerated any more is not when `wait` returns.

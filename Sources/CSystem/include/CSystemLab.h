@@ -39,7 +39,19 @@ int lab_tcx_attach(unsigned int ifindex, uint32_t program_id, int egress);
 
 /* A packet socket for every protocol on a device of the calling thread's namespace. Negative: -errno. */
 int lab_packet_open(unsigned int ifindex);
+/* The same for one protocol on all devices. */
+int lab_packet_open_type(uint16_t ether_type);
 int lab_packet_send(int socket, unsigned int ifindex, const void *frame, size_t length);
+
+/* What a local sender leaves to the device: the transport checksum, and cutting a stream into segments. */
+struct lab_offload {
+	uint16_t header_length;
+	uint16_t segment; /* 0: it is one already */
+	uint16_t checksum_start, checksum_offset;
+};
+/* Sends on a device of the calling thread's namespace. */
+int lab_packet_send_offloaded(unsigned int ifindex, const void *frame, size_t length,
+			      const struct lab_offload *offload);
 
 struct lab_packet {
 	uint64_t nanoseconds; /* since 1970 */
@@ -49,5 +61,8 @@ struct lab_packet {
 
 /* Receives one frame without waiting, its VLAN tag put back in place. Its length, or -errno. */
 ssize_t lab_packet_receive(int socket, void *frame, size_t room, struct lab_packet *packet);
+
+/* Keeps the calling thread on the CPU it is on, or gives back those it had. */
+void lab_stay_on_cpu(int stay);
 
 #endif

@@ -262,25 +262,7 @@ final class ContractBed {
   }
 
   /// The counters of the kernel's IP that tell what it did with packets it did not forward.
-  func counters() throws -> [String: Int] {
-    try router.inside {
-      let text = try ["snmp", "netstat"].map { try TextFile.read("/proc/thread-self/net/\($0)") }
-      return Self.parse(text.joined())
-    }
-  }
-
-  private static func parse(_ text: String) -> [String: Int] {
-    var values: [String: Int] = [:]
-    let lines = text.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
-    for (names, numbers) in zip(lines, lines.dropFirst()) {
-      guard names.first == numbers.first, names.count == numbers.count else { continue }
-      guard names.dropFirst().first.flatMap({ Int($0) }) == nil else { continue }
-      for (name, number) in zip(names, numbers).dropFirst() where told.contains(name) {
-        values[name] = Int(number)
-      }
-    }
-    return values
-  }
+  func counters() throws -> [String: Int] { try router.counters(Self.told) }
 
   private static let told: Set<String> = [
     "InHdrErrors", "InAddrErrors", "InDiscards", "OutDiscards", "OutNoRoutes", "ForwDatagrams",

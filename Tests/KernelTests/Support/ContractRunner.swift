@@ -134,7 +134,7 @@ final class ContractRunner {
     var result = ContractResult()
     let before = try bed.fpd.map(Self.stats) ?? [:]
     let kernel = try bed.counters()
-    if !row.sudden.isEmpty, let fpd = bed.fpd { try Self.freeze(fpd) }
+    if !row.sudden.isEmpty, let fpd = bed.fpd { try fpd.freeze() }
     for line in row.sudden { if let back = try bed.run(line) { undo.insert(back, at: 0) } }
     let taps = try Dictionary(
       uniqueKeysWithValues: row.taps.map {
@@ -174,15 +174,6 @@ final class ContractRunner {
       }
       _ = try bed.listen([:], wanted: 0, patience: .milliseconds(1))
     } catch { Issue.record("restoring: \(error)") }
-  }
-
-  /// Stops fpd in its tracks: what the kernel is told from here on, it does not hear of.
-  private static func freeze(_ fpd: Fpd) throws {
-    fpd.process.signal(SIGSTOP)
-    let stopped = try eventually(within: .seconds(2)) {
-      try TextFile.read("/proc/\(fpd.pid)/status").contains("State:\tT")
-    }
-    if !stopped { throw LabError("fpd did not stop on SIGSTOP") }
   }
 
   // MARK: What fpd says

@@ -16,8 +16,27 @@ final class FastLine {
 
   /// All of p1's traffic is accelerated when this returns. The load goes to so many destinations of a
   /// router: 10.100.0.1, 10.100.1.1 and so on, one frame each in turn.
-  init(_ kind: Kind, hook: String, tracking frames: Int, destinations: Int = 10) throws {
+  init(
+    _ kind: Kind, hook: String, tracking frames: Int, destinations: Int = 10,
+    isFast: Bool = true, begin: @escaping Beginning = Fpd.begin
+  ) throws {
+    self.begin = begin
     self.hook = hook
+    line = try Self.network(kind, tracking: frames, destinations: destinations)
+    fpd = try begin(line.middle, Self.configuration(hook), nil)
+    try fpd.wait()
+    if isFast { try expectAccelerated() }
+  }
+
+  /// Starts fpd in a namespace with a configuration, after another.
+  typealias Beginning = (Namespace, String, Fpd?) throws -> Fpd
+  private let begin: Beginning
+
+  /// Hosts with a router or a bridge between.
+  static func network(
+    _ kind: Kind, tracking frames: Int, destinations: Int = 10
+  ) throws -> Kernel.LoadTests.Line {
+    let line: Kernel.LoadTests.Line
     switch kind {
     case .router:
       line = try .router(tracking: frames, destinations: destinations)
@@ -29,10 +48,8 @@ final class FastLine {
       let mac = try line.bed["h1"].mac(of: "eth0")
       try line.middle.run("bridge fdb replace \(mac) dev p1 master static")
     }
-    try Self.quieten(line.middle)
-    fpd = try Fpd(in: line.middle, configuration: Self.configuration(hook))
-    try fpd.wait()
-    try expectAccelerated()
+    try quieten(line.middle)
+    return line
   }
 
   static func configuration(_ hook: String) -> String { "defaults:\n  hook: \(hook)\n" }
@@ -51,7 +68,7 @@ final class FastLine {
   /// A successor with the same socket and state, and the same configuration unless another hook is said.
   func restart(hook next: String? = nil) throws {
     hook = next ?? hook
-    fpd = try Fpd(in: middle, configuration: Self.configuration(hook), reusing: fpd)
+    fpd = try begin(middle, Self.configuration(hook), fpd)
     try fpd.wait()
   }
 
@@ -97,6 +114,18 @@ extension Namespace {
 }
 
 extension Fpd {
+  /// Nothing is wrong, and nothing is left to do once what the kernel did by itself has been heard of.
+  func expectConverged() throws {
+    let isConverged = try eventually { try status()["state"] == "converged" }
+    let answer = try status().text()
+    #expect(isConverged, "\(answer)")
+  }
+
+  static func begin(_ namespace: Namespace, _ configuration: String, after last: Fpd?) throws -> Fpd
+  {
+    try Fpd(in: namespace, configuration: configuration, reusing: last)
+  }
+
   /// What `status` says of an interface.
   func interface(_ name: String) throws -> JSON {
     let all = try status()["interfaces"]?.array ?? []

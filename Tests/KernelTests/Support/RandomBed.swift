@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Introspection
 import Lab
 import OrderedJSON
 
@@ -142,7 +143,7 @@ final class RandomBed {
       for place in [18, 19, 24, 25] { bytes[place] = 0 }
       if !ip.checksumIsRight { bytes[25] = 1 }
     }
-    return "\(frame) \(bytes.hex)"
+    return "\(frame) \(hexadecimal(bytes))"
   }
 
   // MARK: Counters
@@ -159,42 +160,7 @@ final class RandomBed {
           !$0.hasPrefix("#") && !$0.hasPrefix(":INPUT") && !$0.hasPrefix(":OUTPUT")
         }
     }
-    if let rules { return Self.told(rules) }
-    return Self.listed(try bed.router.run("nft -a list ruleset").output)
+    if let rules { return RuleCounts.told(rules) }
+    return RuleCounts.listed(try bed.router.run("nft -a list ruleset").output)
   }
-
-  private static func told(_ rules: JSON) -> [String] {
-    var lines: [String] = []
-    for table in rules["tables"]?.array ?? [] {
-      for chain in table["chains"]?.array ?? [] {
-        for rule in chain["rules"]?.array ?? [] {
-          guard let packets = rule["packets"]?.int, let bytes = rule["bytes"]?.int else { continue }
-          let words = [table["family"], table["name"], chain["name"]].map { $0?.string ?? "?" }
-          lines.append("\(words) \(rule["handle"]?.int ?? 0): \(packets) \(bytes)")
-        }
-      }
-    }
-    return lines.sorted()
-  }
-
-  private static func listed(_ listing: String) -> [String] {
-    var lines: [String] = []
-    var (table, chain) = (["?", "?"], "?")
-    for line in listing.split(separator: "\n") {
-      let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" }).map(String.init)
-      if words.first == "table", words.count > 2 { table = [words[1], words[2]] }
-      if words.first == "chain", words.count > 1 { chain = words[1] }
-      guard let counter = words.firstIndex(of: "counter"), words.count > counter + 4,
-        words[counter + 1] == "packets", words[words.count - 2] == "handle"
-      else { continue }
-      let handle = words[words.count - 1]
-      lines.append("\(table + [chain]) \(handle): \(words[counter + 2]) \(words[counter + 4])")
-    }
-    return lines.sorted()
-  }
-}
-
-extension [UInt8] {
-  /// Two digits a byte.
-  var hex: String { map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+import Introspection
 import Lab
 import Testing
 
@@ -202,6 +203,6 @@ final class RandomRun {
   private func describe(_ packet: FirewallPacket) -> String {
     let host = ContractHost(rawValue: packet.host) ?? .a
     let bytes = packet.frame(from: host.mac, to: host.gateway)
-    return "host \(host.name) sends \(Frame(bytes))\n  \(bytes.hex)"
+    return "host \(host.name) sends \(Frame(bytes))\n  \(hexadecimal(bytes))"
   }
 }
