@@ -41,18 +41,19 @@ _fpctl() {
   done
   case $command in
     "") words="--socket --json --help --version"
-      operands="status graph stats rules why wait config monitor state completion help" ;;
+      operands="status graph stats rules why shadow wait config monitor state completion help" ;;
     status) words="--socket --json --help --version"; operands="" ;;
     graph) words="--format --socket --json --help --version"; operands="$(_fpctl_interfaces)" ;;
     stats) words="--socket --json --help --version"; operands="$(_fpctl_interfaces)" ;;
     rules) words="--socket --json --help --version"; operands=" " ;;
     why) words="--in --src --dst --proto --sport --dport --ttl --smac --dmac --pcap --socket --json --help --version"; operands="" ;;
+    shadow) words="--socket --json --help --version"; operands="" ;;
     wait) words="--timeout --socket --json --help --version"; operands="" ;;
     config) words="--socket --json --help --version"; operands="" ;;
     monitor) words="--socket --json --help --version"; operands="" ;;
     state) words="--socket --json --help --version"; operands="" ;;
     completion) words="--socket --json --help --version"; operands="bash zsh fish" ;;
-    help) words="--socket --json --help --version"; operands="status graph stats rules why wait config monitor state completion help" ;;
+    help) words="--socket --json --help --version"; operands="status graph stats rules why shadow wait config monitor state completion help" ;;
     *) return ;;
   esac
   case $current in

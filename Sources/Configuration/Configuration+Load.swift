@@ -40,6 +40,7 @@ extension Configuration {
     lay(options.stateDirectory, "--state-dir", over: &stateDirectory)
     lay(options.cacheDirectory, "--cache-dir", over: &cacheDirectory)
     lay(options.logLevel, "--log-level", over: &logLevel)
+    lay(options.shadow ? true : nil, "--shadow", over: &shadow)
   }
 
   private static func read(

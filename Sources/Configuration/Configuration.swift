@@ -67,6 +67,8 @@ public struct Configuration: Equatable, Sendable {
   public var cacheDirectory = Sourced("/var/cache/fpd")
   public var logLevel = Sourced(LogLevel.notice)
   public var clang = Sourced("clang")
+  /// Only decide, and compare with what the kernel does.
+  public var shadow = Sourced(false)
 
   public init() {}
 
@@ -95,6 +97,7 @@ public struct Configuration: Equatable, Sendable {
     add("cache_dir", .string(cacheDirectory.value), cacheDirectory.source)
     add("log_level", .string(logLevel.value.rawValue), logLevel.source)
     add("clang", .string(clang.value), clang.source)
+    add("shadow", .bool(shadow.value), shadow.source)
     return .array(rows)
   }
 }

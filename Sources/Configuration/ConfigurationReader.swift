@@ -13,7 +13,12 @@ struct ConfigurationReader {
     case stateDirectory = "state_dir"
     case cacheDirectory = "cache_dir"
     case logLevel = "log_level"
-    case clang
+    case clang, shadow
+  }
+
+  private enum Answer: String, CaseIterable {
+    case yes = "true"
+    case no = "false"
   }
 
   private enum InterfaceKey: String, CaseIterable { case hook }
@@ -43,6 +48,10 @@ struct ConfigurationReader {
       case .logLevel:
         if let level = word(value, "log_level", LogLevel.self) { configuration.logLevel = level }
       case .clang: readClang(value)
+      case .shadow:
+        if let answer = word(value, "shadow", Answer.self) {
+          configuration.shadow = Sourced(answer.value == .yes, from: answer.source)
+        }
       }
     }
   }

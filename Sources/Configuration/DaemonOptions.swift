@@ -8,6 +8,7 @@ public struct DaemonOptions: Equatable, Sendable {
   public var stateDirectory: String?
   public var cacheDirectory: String?
   public var logLevel: LogLevel?
+  public var shadow = false
 
   public init() {}
 }
@@ -34,6 +35,7 @@ public enum DaemonInvocation: Equatable, Sendable {
     Option(
       "--log-level", value: "LEVEL", completion: .words(LogLevel.allCases.map(\.rawValue)),
       "error, warning, notice, info or debug (default \(Configuration().logLevel.value.rawValue))"),
+    Option("--shadow", "only decide, and compare with what Linux does"),
     .help,
     Option("--version", "show the version"),
   ]
@@ -57,6 +59,7 @@ public enum DaemonInvocation: Equatable, Sendable {
     options.socket = arguments["--socket"]
     options.stateDirectory = arguments["--state-dir"]
     options.cacheDirectory = arguments["--cache-dir"]
+    options.shadow = arguments.has("--shadow")
     if let word = arguments["--log-level"] {
       let known = LogLevel.allCases.map(\.rawValue)
       guard let level = LogLevel(rawValue: word) else {

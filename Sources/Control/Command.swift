@@ -12,12 +12,12 @@ public enum Privilege: Sendable, Equatable {
 
 /// What fpctl may ask of fpd.
 public enum Command: String, Sendable, CaseIterable {
-  case status, graph, stats, rules, why, wait, config, monitor, state
+  case status, graph, stats, rules, why, wait, config, monitor, state, shadow
 
   /// Exhaustive on purpose: a new command does not compile before someone has decided who may give it.
   public var privilege: Privilege {
     switch self {
-    case .status, .graph, .stats, .rules, .why, .wait, .config, .monitor, .state: .read
+    case .status, .graph, .stats, .rules, .why, .wait, .config, .monitor, .state, .shadow: .read
     }
   }
 }

@@ -13,7 +13,7 @@ public struct StatusReport: Sendable, Equatable {
   }
 
   /// Something that keeps fpd from doing all it should.
-  public struct Problem: Sendable, Equatable {
+  public struct Problem: Sendable, Hashable {
     public var what: String
     public var detail: String
 
@@ -28,16 +28,19 @@ public struct StatusReport: Sendable, Equatable {
   public var generation: Int64
   public var interfaces: [InterfaceStatus]
   public var problems: [Problem]
+  /// Whether fpd only decides.
+  public var isShadow: Bool
 
   public init(
     version: String = Control.version, state: State, generation: Int64,
-    interfaces: [InterfaceStatus], problems: [Problem] = []
+    interfaces: [InterfaceStatus], problems: [Problem] = [], isShadow: Bool = false
   ) {
     self.version = version
     self.state = state
     self.generation = generation
     self.interfaces = interfaces
     self.problems = problems
+    self.isShadow = isShadow
   }
 
   public var json: JSON {
@@ -45,6 +48,7 @@ public struct StatusReport: Sendable, Equatable {
     object.append("version", .string(version))
     object.append("state", .string(state.rawValue))
     object.append("generation", .int(generation))
+    if isShadow { object.append("shadow", true) }
     object.append("interfaces", .array(interfaces.map(\.json)))
     if !problems.isEmpty {
       object.append(
@@ -65,7 +69,7 @@ public struct StatusReport: Sendable, Equatable {
       interfaces: interfaces.compactMap(InterfaceStatus.init),
       problems: (json["problems"]?.array ?? []).map {
         Problem(what: $0["what"]?.string ?? "", detail: $0["detail"]?.string ?? "")
-      })
+      }, isShadow: json["shadow"]?.bool ?? false)
     if self.interfaces.count != interfaces.count { return nil }
   }
 }

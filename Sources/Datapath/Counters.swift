@@ -17,6 +17,11 @@ package struct Counter: Hashable, Sendable {
 enum Counters {
   static let count = 128
 
+  /// Decisions in shadow mode, as fpm/shadow.h counts them.
+  static let shadowForwarded = count - 2
+  static let shadowDropped = count - 3
+  static let shadowUnnoted = count - 4
+
   /// Summed over the processors.
   static func read(_ map: Int32, first count: Int = count) throws(DatapathError) -> [Counter] {
     guard count > 0 else { return [] }
@@ -49,5 +54,15 @@ enum Counters {
         })
     }
     return sums
+  }
+}
+
+extension [Counter] {
+  /// What a program in shadow mode has decided, and how much of that could not be noted.
+  package var shadow: (forwarded: Counter, dropped: Counter, unnoted: Counter) {
+    func at(_ place: Int) -> Counter { indices.contains(place) ? self[place] : Counter() }
+    return (
+      at(Counters.shadowForwarded), at(Counters.shadowDropped), at(Counters.shadowUnnoted)
+    )
   }
 }

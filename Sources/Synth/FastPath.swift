@@ -8,10 +8,15 @@ import Topology
 package struct FastPath: Sendable {
   private let template: Template
   private let layout: String
+  private let isShadow: Bool
 
-  /// `read` gives a template's text by its name; `layout` is where things lie in the kernel's memory.
-  package init(_ text: String, layout: String) throws(TemplateError) {
+  /// `text` is the template; `layout` is where things lie in the kernel's memory. Programs for shadow mode
+  /// note what they decide instead of doing it.
+  package init(
+    _ text: String, layout: String, isShadow: Bool = false
+  ) throws(TemplateError) {
     self.layout = layout
+    self.isShadow = isShadow
     template = try Template(text, name: Self.templateName)
   }
 
@@ -54,6 +59,7 @@ package struct FastPath: Sendable {
     variables.append("layout", .string(layout))
     variables.append("reasons", .array(Self.reasons))
     variables.append("hook", .string(isXDP ? "xdp" : "tc"))
+    variables.append("shadow", .bool(isShadow))
     variables.append("context", .string(isXDP ? "struct xdp_md" : "struct __sk_buff"))
     let text = try template.render(with: .object(variables))
     cache[key] = text

@@ -95,6 +95,7 @@ package enum Reason: String, CaseIterable, Sendable {
   case cannotReadLive = "cannot-read-live"
   case noNativeXDP = "no-native-xdp"
   case loadFailed = "load-failed"
+  case shadow
 
   /// What it means, for a person.
   package var meaning: String {
@@ -178,6 +179,7 @@ package enum Reason: String, CaseIterable, Sendable {
     case .qinq: "the frame has a second VLAN tag, or one that is not the bridge's"
     case .cannotReadLive: "this kernel does not let programs read its tables"
     case .noNativeXDP: "the driver has no XDP of its own"
+    case .shadow: "fpd only decides, and compares with what the kernel does (shadow mode)"
     case .loadFailed: "a program could not be made or loaded; fpctl status tells why"
     case .unreadable: "this part of the kernel's configuration could not be read"
     case .ruleUnknown: "it may meet a rule with a match or target that is not understood"

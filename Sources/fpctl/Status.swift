@@ -11,6 +11,6 @@ enum Status: Subcommand {
     """
 
   static func run(_ call: Call) throws {
-    try call.show(try call.ask(.status)) { statusText($0, style: $1) }
+    try call.show(try call.ask(.status, timeoutMilliseconds: 5_000)) { statusText($0, style: $1) }
   }
 }

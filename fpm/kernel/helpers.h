@@ -63,9 +63,14 @@ static fp_unused long (*const bpf_ringbuf_output)(void *ring, void *from, u64 si
 						  u64 flags) = (void *)130;
 static fp_unused u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
 static fp_unused u64 (*const bpf_jiffies64)(void) = (void *)118;
+static fp_unused u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
 static fp_unused long (*const bpf_redirect)(u32 ifindex, u64 flags) = (void *)23;
 static fp_unused long (*const bpf_skb_store_bytes)(void *skb, u32 offset, const void *from,
 						   u32 size, u64 flags) = (void *)9;
+static fp_unused long (*const bpf_skb_load_bytes)(const void *skb, u32 offset, void *to,
+						  u32 size) = (void *)26;
+static fp_unused long (*const bpf_xdp_load_bytes)(void *xdp, u32 offset, void *to,
+						  u32 size) = (void *)189;
 static fp_unused long (*const bpf_skb_vlan_push)(void *skb, u16 protocol, u16 control) = (void *)18;
 static fp_unused long (*const bpf_skb_vlan_pop)(void *skb) = (void *)19;
 static fp_unused long (*const bpf_xdp_adjust_head)(void *xdp, s32 by) = (void *)44;
@@ -75,6 +80,10 @@ static fp_unused u32 (*const bpf_get_smp_processor_id)(void) = (void *)8;
 static fp_unused void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 static fp_unused long (*const bpf_map_update_elem)(void *map, const void *key, const void *value,
 						   u64 flags) = (void *)2;
+static fp_unused long (*const bpf_for_each_map_elem)(void *map, void *step, void *context,
+						     u64 flags) = (void *)164;
+static fp_unused long (*const bpf_map_push_elem)(void *map, const void *value,
+						 u64 flags) = (void *)87;
 static fp_unused long (*const bpf_map_delete_elem)(void *map, const void *key) = (void *)3;
 
 /* Reads `source`, a field of a from_kernel structure behind one pointer, at its offset on this kernel. */

@@ -10,6 +10,7 @@
 #include "../../../fpm/live/sets.h"
 #include "../../../fpm/live/view.h"
 #include "CBPFAttach.h"
+#include "CBPFShadow.h"
 #include "CBPFTypes.h"
 
 /* Has libbpf keep its messages for `fpd_bpf_log` instead of printing them. */

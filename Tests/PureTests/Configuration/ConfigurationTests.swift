@@ -23,12 +23,14 @@ private func parse(_ text: String) throws(ConfigurationError) -> Configuration {
     cache_dir: /var/a
     log_level: debug
     clang: /usr/bin/clang-16
+    shadow: true
     """
 
   @Test func everyValueKnowsItsLine() throws {
     let rows = try parse(Self.full).json.array ?? []
     let table = rows.map {
-      "\($0["key"]?.string ?? "") \($0["value"]?.string ?? "-") \($0["source"]?.string ?? "")"
+      let value = $0["value"]?.string ?? $0["value"]?.bool.map { "\($0)" } ?? "-"
+      return "\($0["key"]?.string ?? "") \(value) \($0["source"]?.string ?? "")"
     }
     #expect(
       table == [
@@ -36,7 +38,7 @@ private func parse(_ text: String) throws(ConfigurationError) -> Configuration {
         "interfaces.veth*.hook off fpd.yaml:7", "socket /run/a.sock fpd.yaml:8",
         "socket_group netdev fpd.yaml:9", "state_dir /run/a fpd.yaml:10",
         "cache_dir /var/a fpd.yaml:11", "log_level debug fpd.yaml:12",
-        "clang /usr/bin/clang-16 fpd.yaml:13",
+        "clang /usr/bin/clang-16 fpd.yaml:13", "shadow true fpd.yaml:14",
       ])
   }
 
@@ -81,6 +83,9 @@ private func parse(_ text: String) throws(ConfigurationError) -> Configuration {
     #expect(configuration.logLevel == Sourced(.error, from: .option("--log-level")))
     #expect(configuration.socket.source.description == "command line --socket")
     #expect(configuration.cacheDirectory == Sourced("/var/a", from: .file(file, line: 11)))
+    #expect(configuration.shadow == Sourced(true, from: .file(file, line: 14)))
+    options.shadow = true
+    #expect(try Configuration.load(options).shadow == Sourced(true, from: .option("--shadow")))
   }
 
   @Test func aMissingFileIsAnErrorOnlyWhereItIsNamed() throws {

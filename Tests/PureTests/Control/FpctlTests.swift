@@ -71,6 +71,7 @@ private func serveGraph(_ request: Request, _ reply: Reply) {
   case .stats: reply.refuse(Refusal(.usage, "no such counters"))
   case .rules: reply.finish(["tables": [], "asked": .object(request.arguments)])
   case .why: reply.finish(.object(request.arguments))
+  case .shadow: reply.finish(["shadow": false])
   case .state: reply.finish(["links": [["name": "eth0", "up": true]], "conntrack": nil])
   }
 }

@@ -12,11 +12,14 @@ struct FastPathCompilationTests {
     let includes = try Includes([Golden.projectPath("fpm")])
     let layout = try kernel.layout()
     for shape in FastPathShape.allCases {
-      let source = try shape.program(layout).source
-      let compilation = try Compilation(
-        of: source, name: "\(shape).c", includes: includes, by: clang)
-      do { _ = try compilation.finish() } catch {
-        Issue.record("\(shape) by \(compiler) for \(kernel): \(error)")
+      // Shadow mode ends them all in the same way.
+      for isShadow in kernel == .everything ? [false, true] : [false] {
+        let source = try shape.program(layout, isShadow: isShadow).source
+        let compilation = try Compilation(
+          of: source, name: "\(shape).c", includes: includes, by: clang)
+        do { _ = try compilation.finish() } catch {
+          Issue.record("\(shape) by \(compiler) for \(kernel), shadow \(isShadow): \(error)")
+        }
       }
     }
   }

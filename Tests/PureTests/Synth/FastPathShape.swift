@@ -142,9 +142,9 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
     let config: [UInt8]
   }
 
-  func program(_ layout: String = Self.layout) throws -> Rendered {
+  func program(_ layout: String = Self.layout, isShadow: Bool = false) throws -> Rendered {
     let template = try Golden.projectFile("templates/\(FastPath.templateName)")
-    let fastPath = try FastPath(template, layout: layout)
+    let fastPath = try FastPath(template, layout: layout, isShadow: isShadow)
     let graph = graph
     let interface = try #require(graph[interface])
     let rules = classifier.map { shape in

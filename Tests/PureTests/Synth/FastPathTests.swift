@@ -94,6 +94,29 @@ import Topology
     #expect(source.contains("SEC(\"tc\") int fpd_tc(") == !shape.isXDP)
   }
 
+  /// What decides is the same text; only what is done about it is not.
+  @Test(arguments: FastPathShape.allCases)
+  func shadowModeChangesTheEndAlone(_ shape: FastPathShape) throws {
+    let hook = shape.isXDP ? "xdp" : "tc"
+    let acting = try shape.program().source.split(separator: "\n", omittingEmptySubsequences: false)
+    let deciding = try shape.program(isShadow: true).source
+      .split(separator: "\n", omittingEmptySubsequences: false)
+    let changes = deciding.difference(from: acting)
+    func lines(_ changes: [CollectionDifference<Substring>.Change]) -> [Substring] {
+      changes.map { change in
+        switch change {
+        case .insert(_, let line, _), .remove(_, let line, _): line
+        }
+      }
+    }
+    #expect(lines(changes.removals) == ["\treturn fp_\(hook)_finish(context, &packet, outcome);"])
+    #expect(
+      lines(changes.insertions) == [
+        "#include \"shadow.h\"", "\t/* the kernel does what is to be done */",
+        "\treturn fp_\(hook)_shadow(context, &packet, outcome);",
+      ])
+  }
+
   @Test func thereAreTwoGeneralPrograms() throws {
     let template = try Golden.projectFile("templates/\(FastPath.templateName)")
     let generals = try FastPath(template, layout: FastPathShape.layout).generals()
