@@ -70,9 +70,11 @@ package final class Attachment {
 
   /// Loads the program of an object for this place, without starting it.
   package func load(
-    _ object: [UInt8], config: [UInt8], replaces: ReplaceCounter? = nil, rules: RuleMaps? = nil
+    _ object: [UInt8], config: [UInt8], replaces: ReplaceCounter? = nil, rules: RuleMaps? = nil,
+    shadow: ShadowObserver? = nil
   ) throws(DatapathError) -> Program {
     var maps = rules?.byName ?? [:]
+    if let shadow { maps.merge(shadow.byName) { $1 } }
     maps["fpd_stats"] = statsMap.raw
     if let replaces { maps[ReplaceCounter.mapName] = replaces.map.raw }
     return try Loader.load(object, program: hook.programName, maps: maps, config: config)

@@ -112,6 +112,7 @@ final class Builder {
     let result: Result<[UInt8], DatapathError>
     do throws(DatapathError) {
       let object = try work.compilation.finish()
+      try Loader.check(object, "compiling \(work.job.name)")
       objects.keep(object, forSource: work.job.source, includes: includes)
       remember(object, work.job.source)
       result = .success(object)

@@ -102,10 +102,9 @@ package final class Compilation {
   /// The object, once the compiler has ended: waits for that if need be.
   package func finish() throws(DatapathError) -> [UInt8] {
     guard !reaped else { throw DatapathError(attempt, "it was ended before") }
-    let status = reap()
-    if status != 0 {
+    if let end = Compiler.failure(reap()) {
       let words = Self.contents(log).map { String(decoding: $0, as: UTF8.self) } ?? ""
-      throw DatapathError(attempt, "clang failed (status \(status))", log: words)
+      throw DatapathError(attempt, end, log: words)
     }
     guard let bytes = Self.contents(object), !bytes.isEmpty else {
       throw DatapathError(attempt, "clang said it succeeded and left no object")

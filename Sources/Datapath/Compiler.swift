@@ -74,13 +74,20 @@ package struct Compiler: Sendable {
     guard let status = wait(for: child) else {
       throw DatapathError("compiling \(what)", "clang took longer than \(timeLimit) and was ended")
     }
-    if status != 0 {
+    if let end = Self.failure(status) {
       let words = readFile(log).map { String(decoding: $0, as: UTF8.self) } ?? ""
-      throw DatapathError("compiling \(what)", "clang failed (status \(status))", log: words)
+      throw DatapathError("compiling \(what)", end, log: words)
     }
   }
 
-  /// The child's exit status, `nil` when it had to be ended.
+  /// How clang ended, by what `waitpid()` says of it; `nil` when all is well.
+  static func failure(_ status: Int32) -> String? {
+    let signal = status & 0x7f
+    if signal != 0 { return "clang was killed by signal \(signal)" }
+    return status == 0 ? nil : "clang failed with status \(status >> 8 & 0xff)"
+  }
+
+  /// What `waitpid()` says of the child, `nil` when it had to be ended.
   private func wait(for child: pid_t) -> Int32? {
     let descriptor = fpd_pidfd_open(child)
     defer { if descriptor >= 0 { close(descriptor) } }

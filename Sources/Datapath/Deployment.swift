@@ -48,6 +48,10 @@ package final class Deployment {
     var attachment: Attachment?
     /// The general program runs until the plan's own is compiled.
     var isProvisional = false
+    /// Why it runs for longer.
+    var shortcoming: Failure?
+    /// What failed is being made once more; until then all stays as it is.
+    var isTriedAgain = false
     /// What is going to run when it is this interface's turn, and whether it is the general program.
     var next: (object: [UInt8], isGeneral: Bool)?
     init(_ plan: InterfacePlan) { self.plan = plan }
@@ -57,13 +61,15 @@ package final class Deployment {
   /// Interfaces whose next program is ready.
   private var turns: [Int32] = []
   private var isToGoOn = false
-  private let builder: Builder
-  private var prepared: [String] = []
+  let builder: Builder
+  private(set) var prepared: [String] = []
   private let entry: EntryObject
   private let shared: SharedEntry
   private let pins: Pins?
   /// Counts the replaces of iptables-legacy, for programs that judge by its rules.
   package let replaces: ReplaceCounter?
+  /// Where programs note what they decide, in shadow mode.
+  private let shadow: ShadowObserver?
   private let preferClsact: Bool
   private var idle: [String: Program] = [:]
 
@@ -71,6 +77,7 @@ package final class Deployment {
   package init(
     objects: ObjectSource, includes: Includes, entry: EntryObject, pins: Pins?,
     preferClsact: Bool = false, patience: Duration = .milliseconds(25),
+    shadow: ShadowObserver? = nil,
     makeCounter: () -> ReplaceCounter? = { nil },
     watch: @escaping Watch, unwatch: @escaping (Int32) -> Void
   ) {
@@ -80,6 +87,7 @@ package final class Deployment {
     self.patience = patience
     parting = Parting(pins, patience: patience)
     replaces = pins?.adoptCounter() ?? makeCounter()
+    self.shadow = shadow
     self.preferClsact = preferClsact
     builder = Builder(objects, includes, watch, unwatch)
     builder.onResult = { [unowned self] source, result in take(source, result) }
@@ -89,6 +97,8 @@ package final class Deployment {
     for attachment in pins?.adopt() ?? [] {
       attachment.idle = idle[attachment.hook.idleName]
       adopted[attachment.interface, default: []] += [attachment]
+      // A predecessor's program may do what it decides.
+      if shadow != nil { attachment.empty() }
     }
     pins?.replaces = replaces
   }
@@ -119,10 +129,14 @@ package final class Deployment {
     for plan in wanted.values.sorted(by: { $0.interface < $1.interface }) { adjust(plan) }
     for attachments in adopted.values { attachments.forEach(remove) }
     adopted = [:]
-    let awaited = places.values.filter { $0.isPending || $0.isProvisional }.map(\.plan.source)
-    builder.forget(except: Set(awaited + prepared))
+    forgetCompilations()
     takeTurns()
     onChange()
+  }
+
+  func forgetCompilations() {
+    let awaited = places.values.filter(\.isAwaiting).map(\.plan.source)
+    builder.forget(except: Set(awaited + prepared))
   }
 
   /// Has programs compiled that may be needed at any time.
@@ -137,7 +151,7 @@ package final class Deployment {
 
   /// Whether a general program runs where one of its own is being compiled.
   package func isProvisional(on interface: Int32) -> Bool {
-    places[interface]?.isProvisional ?? false
+    places[interface].map { $0.isProvisional || $0.shortcoming != nil } ?? false
   }
 
   /// Whether everything planned runs or has failed.
@@ -185,6 +199,8 @@ package final class Deployment {
   private func build(_ place: Place) {
     place.state = .pending
     place.isProvisional = false
+    place.shortcoming = nil
+    place.isTriedAgain = false
     place.next = nil
     if let object = builder.object(for: place.plan.source, name: place.plan.name) {
       queue(object, for: place)
@@ -195,12 +211,10 @@ package final class Deployment {
 
   private func take(_ source: String, _ result: Result<[UInt8], DatapathError>) {
     for place in places.values.sorted(by: { $0.plan.interface < $1.plan.interface })
-    where (place.isPending || place.isProvisional) && place.plan.source == source {
+    where place.isAwaiting && place.plan.source == source {
+      place.isTriedAgain = false
       switch result {
       case .success(let object): queue(object, for: place)
-      // The general program does as well, only slower.
-      case .failure where place.isProvisional: place.isProvisional = false
-      case .failure where place.next?.isGeneral == true: place.next?.isGeneral = false
       case .failure(let error): fail(place, Failure(description: error.description))
       }
     }
@@ -210,14 +224,14 @@ package final class Deployment {
 
   // MARK: Turns
 
-  private func queue(_ object: [UInt8], isGeneral: Bool = false, for place: Place) {
+  func queue(_ object: [UInt8], isGeneral: Bool = false, for place: Place) {
     let waits = place.next != nil
     place.next = (object, isGeneral)
     if !waits { turns.append(place.plan.interface) }
   }
 
   /// Puts in place what is ready, as much as there is patience for, and at least one.
-  private func takeTurns() {
+  func takeTurns() {
     let end = ContinuousClock.now + patience
     var taken = 0
     // What runs is replaced first: that is quick, and where something changed.
@@ -228,12 +242,15 @@ package final class Deployment {
       taken += 1
       guard let place = places[interface], let next = place.next else { continue }
       place.next = nil
-      install(next.object, on: place)
-      if next.isGeneral {
-        // When the general program fails, there is still the interface's own.
-        if case .live = place.state { place.isProvisional = true } else { place.state = .pending }
+      install(next.object, isGeneral: next.isGeneral, on: place)
+      guard next.isGeneral else { continue }
+      if case .live = place.state {
+        place.isProvisional = place.shortcoming == nil
+      } else if let shortcoming = place.shortcoming {
+        place.state = .failed(shortcoming)
       } else {
-        place.isProvisional = false
+        // When the general program fails, there is still the interface's own.
+        place.state = .pending
       }
     }
     turns.removeFirst(taken)
@@ -247,7 +264,7 @@ package final class Deployment {
     }
   }
 
-  private func install(_ object: [UInt8], on place: Place) {
+  private func install(_ object: [UInt8], isGeneral: Bool, on place: Place) {
     let plan = place.plan
     do throws(AttachError) {
       let attachment: Attachment
@@ -264,22 +281,22 @@ package final class Deployment {
       do throws(DatapathError) {
         try attachment.swap(
           attachment.load(
-            object, config: plan.config, replaces: replaces, rules: plan.rules))
+            object, config: plan.config, replaces: replaces, rules: plan.rules, shadow: shadow))
         place.state = .live
+        if !isGeneral {
+          place.isProvisional = false
+          place.shortcoming = nil
+        }
       } catch {
-        fail(place, Failure(description: "\(plan.name): \(error)"))
+        let failure = Failure(description: "\(plan.name): \(error)")
+        if isGeneral { refuse(place, failure) } else { fail(place, failure) }
       }
     } catch {
-      fail(place, Failure(place: error.reason, description: "\(plan.name): \(error)"))
+      refuse(place, Failure(place: error.reason, description: "\(plan.name): \(error)"))
     }
   }
 
-  private func fail(_ place: Place, _ failure: Failure) {
-    release(place)
-    place.state = .failed(failure)
-  }
-
-  private func release(_ place: Place) {
+  func release(_ place: Place) {
     if let attachment = place.attachment { remove(attachment) }
     place.attachment = nil
   }

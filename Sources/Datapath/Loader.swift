@@ -37,6 +37,19 @@ enum Loader {
     return try Program(Handle(owning: kept))
   }
 
+  /// Refuses what is no whole object.
+  static func check(_ bytes: [UInt8], _ attempt: String) throws(DatapathError) {
+    fpd_bpf_keep_log()
+    _ = fpd_bpf_take_log()
+    guard let object = bytes.withUnsafeBytes({ fpd_bpf_open($0.baseAddress, $0.count, "check") })
+    else {
+      throw DatapathError(
+        attempt, "clang said it succeeded and left no whole object",
+        log: String(cString: fpd_bpf_take_log()))
+    }
+    bpf_object__close(object)
+  }
+
   /// Has libbpf ask the kernel now what it would ask at the first loading: some ten milliseconds.
   static func warmUp(_ entry: [UInt8]) throws(DatapathError) {
     let slot = try makeMap(BPF_MAP_TYPE_PROG_ARRAY, "fpd_slot", valueSize: 4, entries: 1)

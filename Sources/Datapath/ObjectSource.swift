@@ -3,15 +3,28 @@ import CBPF
 import Glibc
 
 /// Where programs come from: the sources fpd ships, the compiler, and the cache of what it made.
-package struct ObjectSource: Sendable {
+package struct ObjectSource {
   private let share: String
-  private let compiler: Compiler?
+  private let workshop: Workshop
   private let cache: ObjectCache
+
+  /// What may be put right while fpd runs.
+  private final class Workshop {
+    var compiler: Compiler?
+    /// Objects that the cache had no room for, by their keys, and why.
+    var unkept: [[UInt8]: [UInt8]] = [:]
+    var complaint: DatapathError?
+
+    init(_ compiler: Compiler?) { self.compiler = compiler }
+  }
+
+  private static let unkeptMax = 32
+  private var compiler: Compiler? { workshop.compiler }
 
   /// `share` is the directory that holds `fpm/`.
   package init(share: String, compiler: Compiler?, cache: ObjectCache) {
     self.share = share
-    self.compiler = compiler
+    workshop = Workshop(compiler)
     self.cache = cache
   }
 
@@ -47,7 +60,8 @@ package struct ObjectSource: Sendable {
     if let object = cache.load(key) { return object }
     guard let compiler else { throw Self.noCompiler("compiling \(source)") }
     let object = try compiler.compile(source)
-    try? cache.store(object, for: key)
+    try Loader.check(object, "compiling \(source)")
+    keep(object, key)
     return object
   }
 
@@ -68,7 +82,27 @@ package struct ObjectSource: Sendable {
 
   /// Keeps what a compilation made.
   package func keep(_ object: [UInt8], forSource text: String, includes: Includes) {
-    try? cache.store(object, for: key(text, includes))
+    keep(object, key(text, includes))
+  }
+
+  // MARK: What goes wrong
+
+  /// Why objects are not kept, which costs the next start their compilation; `nil` while all are.
+  package var cacheComplaint: DatapathError? { workshop.complaint }
+
+  /// Looks for a compiler where there was none, and keeps what could not be kept.
+  package func tryAgain() {
+    if compiler == nil { workshop.compiler = Compiler(configured: nil) }
+    let unkept = workshop.unkept
+    (workshop.unkept, workshop.complaint) = ([:], nil)
+    for (key, object) in unkept { keep(object, key) }
+  }
+
+  private func keep(_ object: [UInt8], _ key: [UInt8]) {
+    do throws(DatapathError) { try cache.store(object, for: key) } catch {
+      workshop.complaint = error
+      if workshop.unkept.count < Self.unkeptMax { workshop.unkept[key] = object }
+    }
   }
 
   /// How long a compilation may take.

@@ -8,7 +8,8 @@ package final class KernelReader {
   private var socket: NetlinkSocket
   private let sysctls: SysctlReader
   private let rulesets: RulesetReader
-  private let live: (any LiveView)?
+  /// What is read there besides; without, it is unknown.
+  package var live: (any LiveView)?
 
   package init(sysctls: SysctlReader, live: (any LiveView)?) throws {
     socket = try NetlinkSocket(NETLINK_ROUTE, receive: 1 << 20)

@@ -7,9 +7,17 @@ public func statusText(_ status: JSON, style: Style = .plain) -> String {
   let ink: Style.Ink = state == "converged" ? .green : state == "degraded" ? .red : .yellow
   var out = "fpd \(status["version"].map(shown) ?? "?")  \(style.paint(state, ink))"
   out += "  generation \(status["generation"].map(shown) ?? "?")\n"
+  if status["shadow"]?.bool == true {
+    out += style.paint("  shadow mode", .yellow)
+    out += ": Linux processes every packet, and fpctl shadow compares\n"
+  }
   for problem in status["problems"]?.array ?? [] {
     let what = problem["what"].map(shown) ?? "problem"
-    out += style.paint("  \(what)", .red) + ": \(problem["detail"].map(shown) ?? "")\n"
+    // A compiler and the verifier say more than one line.
+    let lines = (problem["detail"]?.string ?? "").split(separator: "\n").map {
+      printable(String($0))
+    }
+    out += style.paint("  \(what)", .red) + ": \(lines.joined(separator: "\n    "))\n"
   }
   let interfaces = status["interfaces"]?.array ?? []
   if interfaces.isEmpty { return out + "\nno interfaces\n" }

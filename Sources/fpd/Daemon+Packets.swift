@@ -24,6 +24,15 @@ extension Daemon {
     for place in counters.indices where counters[place].packets > 0 {
       if let reason = Reason(counter: place) { punted.append(reason.rawValue, count(place)) }
     }
+    let decided = counters.shadow
+    if decided.forwarded.packets + decided.dropped.packets > 0 {
+      punted.append(
+        Reason.shadow.rawValue,
+        [
+          "packets": .number(decided.forwarded.packets + decided.dropped.packets),
+          "bytes": .number(decided.forwarded.bytes + decided.dropped.bytes),
+        ])
+    }
     return [
       "name": .string(interface.name), "forwarded": count(0), "dropped": count(1),
       "punted": .object(punted),

@@ -15,16 +15,20 @@ final class Daemon {
   var log: Log
   let tracker: Tracker
   /// `nil` where nothing can be accelerated: see the handicaps.
-  let pilot: Pilot?
+  var pilot: Pilot?
   let rulebook: Rulebook
   /// Why there is none.
-  private let pilotObstacle: Reason
+  let pilotObstacle: Reason
+  let objects: ObjectSource
+  var retry = Retry()
   private var samples: Samples
   let accounts = RuleAccounts()
+  /// Where fpd only decides.
+  let shadow: Shadow?
   /// How many tables had ever been replaced when counts were last given back.
   private var replacesAtSettling: UInt64?
 
-  private let loop: EventLoop
+  let loop: EventLoop
   private let server: ControlServer
   private let notice = ServiceNotice()
   private let namespaceLock: NamespaceLock
@@ -59,8 +63,10 @@ final class Daemon {
 
     var handicaps: [NetworkState.Problem] = []
     let source = Self.objectSource(configuration)
+    objects = source
     var live: LiveKernelView?
     var watch: ReplaceWatch?
+    shadow = try Shadow.begin(configuration, source, log)
     do { live = try LiveKernelView(source) } catch {
       log.warning("\(error)")
       handicaps.append(
@@ -75,13 +81,8 @@ final class Daemon {
     }
     replaceWatch = watch
     let rules = configuration
-    let loop = loop
     do {
-      pilot = try Pilot(
-        objects: source, share: Self.share, state: configuration.stateDirectory.value, log: log,
-        watch: { descriptor, handler in try? loop.watch(descriptor, handler) },
-        unwatch: { loop.unwatch($0) }, later: { loop.later($0) },
-        soon: { loop.soon($0) })
+      pilot = try Self.makePilot(source, configuration, log, loop, shadow)
       pilotObstacle = .loadFailed
     } catch {
       pilot = nil
@@ -112,16 +113,7 @@ final class Daemon {
       listenForReplaces()
       settle()
     }
-    if let pilot {
-      tracker.withoutOurs = { [unowned pilot] in pilot.withoutOurs($0) }
-      pilot.onChange = { [unowned self] in
-        pilot.chooseAgain(tracker.graph, tracker.state.ruleEpoch, rulebook)
-        settle()
-      }
-      pilot.mayChoose = { [unowned self] in
-        HookPreference(configuration.hook(for: $0).value) == .auto
-      }
-    }
+    if let pilot { heed(pilot) }
     try loop.watch(signals) { [unowned self] in heedSignal() }
     try loop.watch(server.descriptor) { [unowned self] in
       server.serve { [unowned self] in answer($0, $1) }
@@ -172,9 +164,9 @@ final class Daemon {
       cache: ObjectCache(directory: configuration.cacheDirectory.value))
   }
 
-  private static let share = ObjectSource.locateShare() ?? "/usr/share/fpd"
+  static let share = ObjectSource.locateShare() ?? "/usr/share/fpd"
 
-  private static func firstLine(_ text: String) -> String {
+  static func firstLine(_ text: String) -> String {
     String(text.split(separator: "\n").first ?? "")
   }
 
@@ -212,7 +204,11 @@ final class Daemon {
   private func reload() {
     notice.reloading()
     do {
-      let next = try Configuration.load(options)
+      var next = try Configuration.load(options)
+      if next.shadow.value != configuration.shadow.value {
+        log.warning("shadow mode begins and ends with fpd: restart it")
+      }
+      next.shadow = configuration.shadow
       try server.admit(readers: next.socketGroup.value)
       configuration = next
       log.level = next.logLevel.value
@@ -243,6 +239,7 @@ final class Daemon {
         monitors.append(reply)
         reply.stream(news)
       case .why: reply.finish(try why(request))
+      case .shadow: reply.finish(shadowReport())
       }
     } catch {
       reply.refuse(error)
@@ -299,7 +296,7 @@ final class Daemon {
   private var isSettled: Bool { tracker.isSettled && pilot?.isSettled ?? true }
 
   /// What is live may now be what the kernel is configured to do.
-  private func settle() {
+  func settle() {
     guard isSettled else { return }
     if !isReady {
       isReady = true
@@ -323,7 +320,11 @@ final class Daemon {
     var all = (tracker.handicaps + tracker.state.problems).map {
       StatusReport.Problem(what: $0.part, detail: $0.detail)
     }
+    all += complaints
     for interface in tracker.graph.interfaces {
+      if let words = pilot?.shortcoming(of: interface.index) {
+        all.append(StatusReport.Problem(what: "data-path", detail: words))
+      }
       guard case .failed(let reason, let words)? = pilot?.standing(of: interface.index) else {
         continue
       }
@@ -337,18 +338,21 @@ final class Daemon {
     if let reloadProblem {
       all.append(StatusReport.Problem(what: "configuration", detail: reloadProblem))
     }
-    return all
+    // Interfaces that share a program share what is wrong with it.
+    var told: Set<StatusReport.Problem> = []
+    return all.filter { told.insert($0).inserted }
   }
 
   private var currentState: StatusReport.State {
-    if !problems.isEmpty { return .degraded }
+    if problems.contains(where: \.isHandicap) { return .degraded }
     return isSettled ? .converged : .converging
   }
 
   private func status() -> StatusReport {
     StatusReport(
       version: Control.version, state: currentState, generation: Int64(tracker.generation),
-      interfaces: tracker.graph.interfaces.map(status), problems: problems)
+      interfaces: tracker.graph.interfaces.map(status), problems: problems,
+      isShadow: shadow != nil)
   }
 
   func status(of interface: InterfaceGraph) -> InterfaceStatus {
@@ -359,10 +363,10 @@ final class Daemon {
     switch pilot?.standing(of: interface.index) {
     case .live(let hook, let isProvisional)?:
       status.hook = InterfaceStatus.Hook(rawValue: hook.rawValue) ?? .none
-      status.accelerated = true
+      status.accelerated = shadow == nil
       status.program = isProvisional ? .general : .own
       status.modules = interface.nodes.map(\.module).filter(interface.fast.contains).map(\.rawValue)
-      status.reason = nil
+      status.reason = shadow == nil ? nil : Reason.shadow.rawValue
       status.fastShare = samples.share(of: interface.index)
     case .failed(let reason, _)?: status.reason = reason.rawValue
     case .pending?: status.reason = Reason.changed.rawValue
@@ -375,11 +379,11 @@ final class Daemon {
   // MARK: - Counting
 
   /// What the fast path has done with an interface's packets so far.
-  private func counters(of interface: InterfaceGraph) -> [Counter]? {
+  func counters(of interface: InterfaceGraph) -> [Counter]? {
     pilot?.counters(of: interface.index)
   }
 
-  private func followRules() {
+  func followRules() {
     pilot?.follow(tracker.graph, tracker.state.ruleEpoch, rulebook)
     accounts.follow(tracker.state.legacyTables + tracker.state.nftables)
   }
@@ -400,7 +404,9 @@ final class Daemon {
         samples.add(counters, of: interfaces[place].index)
       }
       takeRuleCounts()
+      shadow?.gather(nameOf)
       samples.keepOnly(Set(interfaces.map(\.index)))
+      tryAgain()
       sampling?.due = .now + Samples.interval
     }
     sampling = timer

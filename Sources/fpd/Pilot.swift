@@ -11,6 +11,7 @@ final class Pilot {
   private var layout: KernelLayout
   private let types: String
   private let template: String
+  private let shadow: ShadowObserver?
   /// Modules that were looked for when they had been loaded.
   private var consulted: Set<String> = []
   private let deployment: Deployment
@@ -33,26 +34,32 @@ final class Pilot {
   /// Something of what runs is different now.
   var onChange: () -> Void = {}
 
+  /// Why nothing outlives a killed fpd.
+  private(set) var pinsComplaint: String?
+
   init(
-    objects: ObjectSource, share: String, state: String, log: Log,
+    objects: ObjectSource, share: String, state: String, log: Log, shadow: ShadowObserver?,
     watch: @escaping Deployment.Watch, unwatch: @escaping (Int32) -> Void,
     later: @escaping (@escaping () -> Void) -> Void,
     soon: @escaping (@escaping () -> Void) -> Void
   ) throws {
     self.log = log
+    self.shadow = shadow
     types = try Self.read("\(share)/fpm/kernel/types.h")
     layout = try KernelLayout(types: types)
     if !layout.missing.isEmpty { throw CannotReadLive(missing: layout.missing) }
     template = try Self.read("\(share)/templates/\(FastPath.templateName)")
-    fastPath = try FastPath(template, layout: layout.text)
+    fastPath = try FastPath(template, layout: layout.text, isShadow: shadow != nil)
     let entry = try EntryObject(objects)
     let pins: Pins?
     do { pins = try Pins(state: state, namespace: NamespaceLock.inode()) } catch {
-      log.notice("a killed fpd will leave nothing to take over: \(error)")
+      log.warning("a killed fpd will leave nothing to take over: \(error)")
+      pinsComplaint = String(describing: error)
       pins = nil
     }
     deployment = Deployment(
       objects: objects, includes: try Includes(["\(share)/fpm"]), entry: entry, pins: pins,
+      shadow: shadow,
       makeCounter: {
         do { return try ReplaceCounter(objects) } catch {
           log.notice("rules of iptables-legacy stay with the kernel: \(error)")
@@ -77,6 +84,17 @@ final class Pilot {
   }
 
   var isSettled: Bool { deployment.isSettled }
+
+  /// Whether something failed that may go better another time.
+  var hasFailed: Bool { deployment.hasFailed }
+
+  /// Tries once more what failed.
+  func tryAgain() { deployment.tryAgain() }
+
+  /// Why an interface's own program cannot be had, where the general one does instead.
+  func shortcoming(of interface: Int32) -> String? {
+    deployment.shortcoming(on: interface)?.description
+  }
 
   /// Counts the replaces of iptables-legacy; `nil` where the kernel does not let it.
   var replaces: ReplaceCounter? { deployment.replaces }
@@ -163,7 +181,7 @@ final class Pilot {
     consulted.formUnion(come)
     do {
       let known = try KernelLayout(types: types)
-      fastPath = try FastPath(template, layout: known.text)
+      fastPath = try FastPath(template, layout: known.text, isShadow: shadow != nil)
       layout = known
       texts = [:]
       log.notice("learnt the types of \(come.joined(separator: ", "))")

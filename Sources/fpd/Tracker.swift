@@ -48,7 +48,7 @@ final class Tracker {
   private let feed: ChangeFeed
   private let reader: KernelReader
   private let sysctls: SysctlReader
-  private let live: LiveKernelView?
+  private(set) var live: LiveKernelView?
   private let rulebook: Rulebook
   private var routes: RouteTracker
 
@@ -101,6 +101,17 @@ final class Tracker {
   }
 
   var isSettled: Bool { dirty.isEmpty && !routes.isDue }
+
+  /// What could not be had at the start can now.
+  func take(_ view: LiveKernelView) {
+    live = view
+    reader.live = view
+    lift("live-view")
+    mark(.all)
+  }
+
+  /// A handicap of the start is none any more.
+  func lift(_ part: String) { handicaps.removeAll { $0.part == part } }
 
   /// Something else than the kernel's configuration changed what the graph depends on.
   func derive() { publish() }

@@ -101,6 +101,14 @@ import Testing
     }
   }
 
+  @Test(arguments: [("exit 3", "failed with status 3"), ("kill -9 $$", "was killed by signal 9")])
+  func howACompilerEndedIsInTheError(_ script: String, _ words: String) throws {
+    try withScript(script) { path in
+      let compiler = try #require(Compiler(configured: path))
+      #expect { _ = try compiler.compile("/dev/null") } throws: { "\($0)".contains(words) }
+    }
+  }
+
   @Test func aCompilerGivenByNameIsLookedUpOnThePath() throws {
     let compiler = try #require(Compiler(configured: "false"))
     #expect(compiler.path.hasSuffix("/false") && compiler.path.hasPrefix("/"))

@@ -25,6 +25,16 @@ import Testing
     #expect(statusText(none) == "fpd 1  converged  generation 1\n\nno interfaces\n")
   }
 
+  /// What a compiler says stays lines, and cannot move the cursor.
+  @Test func problemOfSeveralLines() throws {
+    let json = try JSON(
+      parsing: #"""
+        {"version":"1","state":"degraded","generation":1,"interfaces":[],
+        "problems":[{"what":"data-path","detail":"clang failed\na.h:1: no\u001b[2J"}]}
+        """#)
+    #expect(statusText(json).contains("\n  data-path: clang failed\n    a.h:1: no\u{fffd}[2J\n"))
+  }
+
   @Test func config() throws {
     let json = try JSON(
       parsing: """
