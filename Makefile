@@ -6,6 +6,7 @@ DESTDIR ?=
 COUNT ?= 10000
 SEED ?= 1
 RULESETS ?= 2000
+HOURS ?= 1
 QUICK ?=
 CORPUS ?= Tests/PureTests/Fixtures/fuzz
 
@@ -20,7 +21,8 @@ VERSION := $(shell cat VERSION)
 DEB := dist/fpd_$(VERSION)_$(shell dpkg --print-architecture 2>/dev/null || echo amd64).deb
 release := .build/release
 
-.PHONY: all build demo test test-pure test-kernel test-random test-machines vmtest bench fuzz \
+.PHONY: all build demo test test-pure test-kernel test-random test-oracle oracle oracle-breaks \
+	test-machines vmtest bench fuzz \
 	install uninstall deb lint format clean help \
 	setup setup-build setup-lint setup-package setup-test-all setup-machines-all
 
@@ -44,7 +46,7 @@ bench: setup build ## Measure reaction, cost at scale and speed; QUICK=1 for a s
 ## Test
 
 test: setup-test-all build ## Set up, build, lint and pass every test of this kernel (needs root)
-	@scripts/run-rings lint pure kernel
+	@scripts/run-rings lint pure kernel oracle
 
 test-pure: setup-build build ## Tests that need neither root nor a kernel
 	@scripts/run-rings pure
@@ -54,6 +56,16 @@ test-kernel: setup build ## Tests in network namespaces with the real tools (nee
 
 test-random: setup build ## RULESETS random rulesets from SEED on against the kernel's own answers (needs root)
 	@FPD_RANDOM_RULESETS=$(RULESETS) FPD_RANDOM_SEED=$(SEED) TEST=RandomFirewall scripts/run-rings kernel
+
+test-oracle: setup build ## The seeded part of the differential oracle: fpd against Linux (needs root)
+	@scripts/run-rings oracle
+
+oracle: setup build ## The oracle for HOURS hours on trials that SEED names (needs root)
+	@mkdir -p .build/oracle
+	$(release)/fporacle --hours $(HOURS) --seed $(SEED) --keep .build/oracle
+
+oracle-breaks: setup build ## Break the fast path in many ways and have the oracle find each (needs root)
+	@scripts/oracle-breaks
 
 test-machines: setup-machines-all deb ## Tests on Debian's kernels in QEMU
 	@scripts/run-rings machines

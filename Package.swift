@@ -53,6 +53,15 @@ let package = Package(
       ],
       swiftSettings: strict),
 
+    // Holds the fast path against the kernel: docs/oracle.md.
+    .target(
+      name: "Oracle", dependencies: ["Lab", "Introspection", "OrderedJSON", "Usage", "CSystem"],
+      path: "Tests/Oracle/Oracle",
+      swiftSettings: strict),
+    .executableTarget(
+      name: "fporacle", dependencies: ["Oracle"], path: "Tests/Oracle/fporacle",
+      swiftSettings: strict, linkerSettings: staticStdlib),
+
     // What people run.
     .executableTarget(
       name: "fpd",
@@ -85,6 +94,9 @@ let package = Package(
         "Control", "OrderedJSON", "CBPF",
       ],
       exclude: ["Fixtures"], swiftSettings: strict),
+    .testTarget(
+      name: "OracleTests", dependencies: ["Oracle", "Lab", "OrderedJSON"],
+      path: "Tests/Oracle/OracleTests", swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )
