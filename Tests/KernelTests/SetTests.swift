@@ -191,17 +191,23 @@ extension Kernel {
       try bench.rule("-m set --match-set s src\(type.contains(",") ? ",dst" : "")")
       let program = try bench.program()
       #expect(try bench.judge(packet, by: program) == .met)
+      // It ends a second after a moment between these two; what is asked when is what counts, for a machine
+      // may be busy with something else at any time.
+      let earliest = Instant.now
       try bench.ipset(["add s \(added) timeout 1"])
-      let began = Instant.now
-      #expect(try bench.judge(packet, by: program) == .met)
-      var answers: Set<SetBench.Answer> = []
-      while Instant.now - began < .milliseconds(900) {
-        answers.insert(try bench.judge(packet, by: program))
+      let latest = Instant.now
+      var (tooEarly, tooLate) = (false, false)
+      while Instant.now - latest < .seconds(3) {
+        let asked = Instant.now
+        if try bench.judge(packet, by: program) == .met {
+          tooLate = tooLate || asked - latest > .milliseconds(1100)
+        } else {
+          tooEarly = Instant.now - earliest < .milliseconds(900)
+          break
+        }
       }
-      #expect(answers == [.met])
-      while Instant.now - began < .seconds(3), try bench.judge(packet, by: program) == .met {}
+      #expect(!tooEarly && !tooLate)
       #expect(try bench.judge(packet, by: program) == .unmet)
-      #expect(Instant.now - began < .milliseconds(1100))
       #expect(try bench.kernel([packet]) == [.unmet])
       try bench.ipset(["add s \(added) timeout 100"])
       #expect(try bench.judge(packet, by: program) == .met)
