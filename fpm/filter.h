@@ -17,13 +17,17 @@
 
 /* ---- what the rules are asked about ---- */
 
-/* A packet as it came in; addresses, ports and the mark in host order, names as they lie in memory. */
+/*
+ * A packet as it came in; addresses, ports and marks in host order, names as they lie in memory. Where the
+ * destination is translated it is the one that is routed to.
+ */
 struct filter_key {
 	u32 source;
 	u32 destination;
 	u32 mark;
 	u32 input; /* interface indices */
 	u32 output;
+	u32 connection_mark;
 	u16 source_port;
 	u16 destination_port;
 	u16 icmp;   /* type and code */
@@ -34,6 +38,7 @@ struct filter_key {
 	u8 ttl;
 	u8 tos;
 	u8 packet_type;
+	u8 connection; /* CONNECTION_* */
 	u64 input_name[2];
 	u64 output_name[2];
 	u64 source_mac; /* mac_word() */
@@ -47,6 +52,20 @@ enum {
 	TRANSPORT_ICMP_V6 = 58,
 	TRANSPORT_SCTP = 132,
 	TRANSPORT_UDP_LITE = 136,
+};
+
+/*
+ * What differs of connections whose packets are judged: all are confirmed, seen in both directions and assured.
+ * IPS_EXPECTED and so on; SettledConnection in Sources/Rules.
+ */
+enum {
+	CONNECTION_REPLY = 1 << 0,
+	CONNECTION_EXPECTED = 1 << 1,
+	CONNECTION_SRC_NAT = 1 << 2,
+	CONNECTION_DST_NAT = 1 << 3,
+	CONNECTION_SRC_NAT_DONE = 1 << 4,
+	CONNECTION_DST_NAT_DONE = 1 << 5,
+	CONNECTIONS = 1 << 6,
 };
 
 enum { FILTER_MET = 16 };
@@ -91,6 +110,8 @@ enum {
 	FIELD_PACKET_TYPE,
 	FIELD_INPUT,
 	FIELD_OUTPUT,
+	FIELD_CONNECTION,
+	FIELD_CONNECTION_MARK,
 	FIELDS,
 };
 #define FILTER_USES(field) (FILTER_FIELDS >> (field)&1)
@@ -108,11 +129,15 @@ enum {
 	step(FIELD_MARK);                                                                          \
 	step(FIELD_PACKET_TYPE);                                                                   \
 	step(FIELD_INPUT);                                                                         \
-	step(FIELD_OUTPUT)
+	step(FIELD_OUTPUT);                                                                        \
+	step(FIELD_CONNECTION);                                                                    \
+	step(FIELD_CONNECTION_MARK)
 #define FILTER_USES_TRANSPORT                                                                      \
 	(FILTER_FIELDS & (1 << FIELD_SOURCE_PORT | 1 << FIELD_DESTINATION_PORT |                   \
 			  1 << FIELD_TCP_FLAGS | 1 << FIELD_ICMP) ||                               \
 	 FILTER_CHECKS_FOR(CHECK_SET))
+#define FILTER_USES_CONNECTION_MARK                                                                \
+	(FILTER_USES(FIELD_CONNECTION_MARK) || FILTER_CHECKS_FOR(CHECK_CONNECTION_MARK))
 
 /* From the place of the list that a packet has got to: what it meets if no condition holds any more. */
 struct filter_turn {
@@ -146,6 +171,7 @@ enum {
 	CHECK_SOURCE_TYPE, /* argument: types of routes, a bit each */
 	/* argument: index, dimensions from bit 16, their number from bit 24; value: where sets are */
 	CHECK_SET,
+	CHECK_CONNECTION_MARK,
 	CHECK_KIND = 0xff,
 	CHECK_NEGATED = 1 << 8,
 	CHECK_LAST = 1 << 9,
@@ -174,6 +200,7 @@ struct filter_head {
 	u32 ttl[256];
 	u32 tos[256];
 	u32 packet_type[8];
+	u32 connection[CONNECTIONS];
 };
 
 enum {
@@ -302,6 +329,9 @@ fp_inline outcome find_rows(image image, const struct filter_key *key, struct fi
 	look_up(FIELD_TOS, head->tos[key->tos]);
 	look_up(FIELD_MARK, lookup_32(image, head->root[FIELD_MARK], key->mark));
 	look_up(FIELD_PACKET_TYPE, head->packet_type[key->packet_type & 7]);
+	look_up(FIELD_CONNECTION, head->connection[key->connection & (CONNECTIONS - 1)]);
+	look_up(FIELD_CONNECTION_MARK,
+		lookup_32(image, head->root[FIELD_CONNECTION_MARK], key->connection_mark));
 	outcome result = GO_ON;
 	if (FILTER_USES(FIELD_INPUT)) {
 		result = lookup_interface(image, head->root[FIELD_INPUT], key->input,
@@ -400,6 +430,8 @@ fp_inline outcome judge_check(const struct filter_check *check, const struct fil
 		value = key->destination;
 	else if (FILTER_CHECKS_FOR(CHECK_MARK) && kind == CHECK_MARK)
 		value = key->mark;
+	else if (FILTER_CHECKS_FOR(CHECK_CONNECTION_MARK) && kind == CHECK_CONNECTION_MARK)
+		value = key->connection_mark;
 	else if (FILTER_CHECKS_FOR(CHECK_SOURCE_MAC) && kind == CHECK_SOURCE_MAC)
 		value = key->source_mac;
 	else

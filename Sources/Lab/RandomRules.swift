@@ -110,6 +110,8 @@ package struct RandomRules {
     if chance(8) { found.append(.field(.tos, ranges(of: 256, upTo: 255))) }
     if chance(8) { found.append(.field(.mark, ranges(of: 8, upTo: 0xffff_ffff))) }
     if chance(5) { found.append(.field(.packetType, ranges(of: 4, upTo: 7))) }
+    if chance(10) { found.append(.field(.connection, ranges(of: 64, upTo: 63))) }
+    if chance(8) { found.append(.field(.connectionMark, ranges(of: 8, upTo: 0xffff_ffff))) }
     for direction in [Condition.Direction.input, .output] where chance(12) {
       let match =
         chance(30)
@@ -125,7 +127,9 @@ package struct RandomRules {
   }
 
   private mutating func lateCondition() -> LateCondition {
-    switch below(7) {
+    switch below(8) {
+    case 7:
+      return .maskedConnectionMark(value: UInt32(below(2)), mask: 1, negated: chance(40))
     case 0, 1, 2:
       let mask: UInt128 = 0xff00_00ff
       return .maskedAddress(
@@ -188,6 +192,8 @@ package struct RandomRules {
     packet.ttl = UInt8(2 + below(254))
     packet.tos = UInt8(below(256))
     packet.packetType = UInt8(below(4))
+    packet.connection = SettledConnection(number: UInt8(below(64)))
+    packet.connectionMark = UInt32(below(8))
     packet.sourceMAC = [2, 0, 0, 0, 0, UInt8(below(4))]
     return packet
   }

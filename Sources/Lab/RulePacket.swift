@@ -21,6 +21,9 @@ package struct RulePacket: Equatable, Sendable {
   package var ttl: UInt8 = 0
   package var tos: UInt8 = 0
   package var packetType: UInt8 = 0
+  /// The connection it belongs to, and that one's mark.
+  package var connection = SettledConnection(number: 0)
+  package var connectionMark: UInt32 = 0
   package var sourceMAC: [UInt8] = [0, 0, 0, 0, 0, 0]
 
   package init() {}
@@ -112,6 +115,8 @@ package struct RulePacket: Equatable, Sendable {
     case .tos: UInt128(tos)
     case .mark: UInt128(mark)
     case .packetType: UInt128(packetType)
+    case .connection: UInt128(connection.number)
+    case .connectionMark: UInt128(connectionMark)
     }
   }
 
@@ -122,6 +127,8 @@ package struct RulePacket: Equatable, Sendable {
       return (address & mask == value) != negated ? .yes : .no
     case .maskedMark(let value, let mask, let negated):
       return (mark & mask == value) != negated ? .yes : .no
+    case .maskedConnectionMark(let value, let mask, let negated):
+      return (connectionMark & mask == value) != negated ? .yes : .no
     case .sourceMAC(let address, let negated):
       return (sourceMAC == address) != negated ? .yes : .no
     case .sourceType, .ipset: return .unknown
@@ -133,20 +140,22 @@ package struct RulePacket: Equatable, Sendable {
     var bytes = [UInt8](repeating: 0, count: 80)
     let names = [input.words, output.words]
     bytes.withUnsafeMutableBytes { raw in
-      for (place, word) in [source, destination, mark, input.index, output.index].enumerated() {
+      for (place, word) in [
+        source, destination, mark, input.index, output.index, connectionMark,
+      ].enumerated() {
         raw.storeBytes(of: word, toByteOffset: place * 4, as: UInt32.self)
       }
       for (place, half) in [
         hasPorts ? sourcePort : 0, hasPorts ? destinationPort : 0,
         transport == 1 && !isLaterFragment ? icmp : 0, length,
       ].enumerated() {
-        raw.storeBytes(of: half, toByteOffset: 20 + place * 2, as: UInt16.self)
+        raw.storeBytes(of: half, toByteOffset: 24 + place * 2, as: UInt16.self)
       }
       let flags = transport == 6 && !isLaterFragment ? tcpFlags : 0
-      for (place, byte) in [transport, isLaterFragment ? 1 : 0, flags, ttl, tos, packetType]
-        .enumerated()
-      {
-        raw[28 + place] = byte
+      for (place, byte) in [
+        transport, isLaterFragment ? 1 : 0, flags, ttl, tos, packetType, connection.number,
+      ].enumerated() {
+        raw[32 + place] = byte
       }
       for (place, words) in names.enumerated() {
         raw.storeBytes(of: words.0, toByteOffset: 40 + place * 16, as: UInt64.self)

@@ -54,6 +54,11 @@ package struct ClassifierShape: Equatable, Hashable, Sendable {
   /// layout in front, and `packet->network`.
   package var asksKernel: Bool { uses(.set) || uses(.sourceType) }
 
+  /// Whether rules ask for the mark of connections.
+  package var usesConnectionMark: Bool {
+    uses(ClassifierField.connectionMark) || uses(ClassifierCheck.connectionMark)
+  }
+
   package func uses(_ field: ClassifierField) -> Bool { fields & field.bit != 0 }
   package func uses(_ check: ClassifierCheck) -> Bool { checks & 1 << check.rawValue != 0 }
 
@@ -76,25 +81,26 @@ package enum ClassifierField: Int, CaseIterable, Sendable {
   /// The transport protocol, and from 256 on that of later fragments.
   case kind
   case sourcePort, destinationPort, tcpFlags, icmp, length, ttl, tos, mark, packetType
-  case input, output
+  case input, output, connection, connectionMark
 
   var bit: UInt32 { 1 << UInt32(rawValue) }
 
   /// The largest value it can have.
   var last: UInt64 {
     switch self {
-    case .source, .destination, .mark, .input, .output: 0xffff_ffff
+    case .source, .destination, .mark, .input, .output, .connectionMark: 0xffff_ffff
     case .kind: 0x1ff
     case .sourcePort, .destinationPort, .icmp, .length: 0xffff
     case .tcpFlags, .ttl, .tos: 0xff
     case .packetType: 7
+    case .connection: 63
     }
   }
 }
 
 /// The kinds of late conditions, as numbered in `fpm/filter.h`.
 package enum ClassifierCheck: UInt32, Sendable {
-  case source, destination, mark, sourceMAC, sourceType, set
+  case source, destination, mark, sourceMAC, sourceType, set, connectionMark
 }
 
 /// Why a ruleset has no image: all its packets are the kernel's.
@@ -130,14 +136,15 @@ package enum ClassifierLayout {
   package static let turns = 12
   package static let first = 16
   package static let roots = 32
-  package static let checks = 88
-  package static let bits = 96
-  package static let kind = 160
-  package static let tcpFlags = 2208
-  package static let ttl = 3232
-  package static let tos = 4256
-  package static let packetType = 5280
-  package static let headSize = 5312
+  package static let checks = 96
+  package static let bits = 104
+  package static let kind = 168
+  package static let tcpFlags = 2216
+  package static let ttl = 3240
+  package static let tos = 4264
+  package static let packetType = 5288
+  package static let connection = 5320
+  package static let headSize = 5576
 
   package static let line: UInt32 = 1 << 31
   package static let block: UInt32 = 1 << 30
@@ -166,6 +173,7 @@ package enum ClassifierLayout {
     case .ttl: ttl
     case .tos: tos
     case .packetType: packetType
+    case .connection: connection
     default: nil
     }
   }

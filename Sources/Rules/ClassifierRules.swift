@@ -87,6 +87,8 @@ struct ClassifierRule {
     case .tos: .tos
     case .mark: .mark
     case .packetType: .packetType
+    case .connection: .connection
+    case .connectionMark: .connectionMark
     }
   }
 }

@@ -122,6 +122,9 @@ extension Classifier.Build {
     case .maskedMark(let mark, let under, let negated):
       (value, mask) = (UInt64(mark), UInt64(under))
       (kind, isNegated) = (.mark, negated)
+    case .maskedConnectionMark(let mark, let under, let negated):
+      (value, mask) = (UInt64(mark), UInt64(under))
+      (kind, isNegated) = (.connectionMark, negated)
     case .sourceMAC(let address, let negated):
       for (index, byte) in address.prefix(6).enumerated() {
         value |= UInt64(byte) << UInt64(index * 8)

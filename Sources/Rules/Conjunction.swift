@@ -7,6 +7,8 @@ struct Conjunction: Equatable {
   private(set) var others: [Condition] = []
   /// Whether a packet can meet them at all.
   private(set) var isPossible = true
+  /// There are conditions besides whose meaning is not known: what about.
+  private(set) var doubt: String?
   /// How often conditions became stricter: two states of one conjunction with the same number are the
   /// same.
   private(set) var steps = 0
@@ -47,6 +49,8 @@ struct Conjunction: Equatable {
     others.append(condition)
     steps += 1
   }
+
+  mutating func requireUnknown(_ what: String) { doubt = doubt ?? what }
 
   mutating func requireImpossible() {
     isPossible = false

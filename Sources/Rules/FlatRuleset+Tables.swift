@@ -10,11 +10,13 @@ extension FlatRuleset {
   ///
   /// Chains of the same hook and priority stand in the order of `hooks`, the kernel's, which puts the latest
   /// first: whichever comes first, a packet that one of them drops is dropped, but the others have not
-  /// counted it.
+  /// counted it. Where connection tracking and NAT stand among `hooks` says what packets are at a chain; a
+  /// chain that is not among them, or cannot be told from another one, is the kernel's then.
   ///
   /// - Parameters:
   ///   - family: `.ip` or `.ip6`.
   ///   - sets: the ipsets that rules may ask.
+  ///   - hooks: all of the family on the way of forwarded packets, in the kernel's order.
   package init(
     family: RuleFamily, tables: [RuleTable], sets: [IPSet] = [], hooks: [NetfilterHook] = [],
     limit: Int = ruleLimit
@@ -23,6 +25,7 @@ extension FlatRuleset {
     var ipsets: [UInt16: IPSet] = [:]
     for set in sets { if let index = set.index { ipsets[index] = set } }
     var flattening = Flattening(family: family, limit: limit, ipsets: ipsets)
+    flattening.translates = TrackingHooks(hooks, family).translates
     for entry in Self.entries(family, tables, hooks) { flattening.lay(entry) }
     (stages, rules, origins) = (flattening.stages, flattening.rules, flattening.origins)
   }
@@ -32,6 +35,8 @@ extension FlatRuleset {
     var table: TableIndex
     var chain: Int
     var base: BaseChain
+    /// `nil`: not known.
+    var view: View?
   }
 
   private static func entries(
@@ -46,28 +51,32 @@ extension FlatRuleset {
         entries.append(Entry(table: index, chain: place, base: base))
       }
     }
-    let places = entries.map { $0.place(among: hooks, family) }
+    let places = entries.map { $0.places(among: hooks, family) }
+    let tracking = TrackingHooks(hooks, family)
+    for index in entries.indices {
+      entries[index].view = tracking.view(entries[index].base.hook, at: places[index])
+    }
     let order = entries.indices.sorted { a, b in
       let (left, right) = (entries[a].base, entries[b].base)
-      return (left.hook.rank ?? 0, Int(left.priority), places[a], a)
-        < (right.hook.rank ?? 0, Int(right.priority), places[b], b)
+      return (left.hook.rank ?? 0, Int(left.priority), places[a].first ?? hooks.count, a)
+        < (right.hook.rank ?? 0, Int(right.priority), places[b].first ?? hooks.count, b)
     }
     return order.map { entries[$0] }
   }
 }
 
 extension FlatRuleset.Entry {
-  /// Where the kernel has it among all functions.
-  fileprivate func place(among hooks: [NetfilterHook], _ family: RuleFamily) -> Int {
+  /// Where the kernel has it among all functions; several where chains of two families have one name.
+  fileprivate func places(among hooks: [NetfilterHook], _ family: RuleFamily) -> [Int] {
     let table = self.table.table
     let name = table.chains[chain].name
     let owner: NetfilterHook.Owner =
       table.backend == .iptablesLegacy
       ? .xtables(table: table.name) : .nftables(table: table.name, chain: name)
-    return hooks.firstIndex {
-      $0.family == (family == .ip6 ? .ipv6 : .ipv4) && $0.point == base.hook.pointOnTheWay
-        && $0.priority == base.priority && $0.owner == owner
-    } ?? hooks.count
+    return hooks.indices.filter {
+      hooks[$0].family == .init(family) && hooks[$0].point == base.hook.pointOnTheWay
+        && hooks[$0].priority == base.priority && hooks[$0].owner == owner
+    }
   }
 }
 

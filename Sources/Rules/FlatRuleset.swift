@@ -23,15 +23,17 @@ package struct FlatRuleset: Equatable, Sendable {
     package var backend: RuleTable.Backend
     package var table: String
     package var chain: String
+    /// What connection tracking and NAT have done to packets before.
+    package var view: View
     /// Its part of `rules`. The last one has no conditions and is the policy.
     package var rules: Range<Int>
 
     package init(
       hook: ChainHook, priority: Int32, backend: RuleTable.Backend, table: String, chain: String,
-      rules: Range<Int>
+      view: View = .plain, rules: Range<Int>
     ) {
       (self.hook, self.priority, self.backend) = (hook, priority, backend)
-      (self.table, self.chain, self.rules) = (table, chain, rules)
+      (self.table, self.chain, self.view, self.rules) = (table, chain, view, rules)
     }
   }
 
@@ -94,7 +96,9 @@ package enum Condition: Equatable, Sendable {
   package enum Direction: Equatable, Hashable, Sendable { case input, output }
 }
 
-/// A number that a packet has, always as it came in, whichever hook a rule stands at.
+/// A number that a packet has, always as it came in, whichever hook a rule stands at. Where NAT is done it is
+/// the source as it came in and the destination that is routed to; rules of stages that see another one
+/// ask for nothing of it.
 ///
 /// Rules of which a packet's transport header is part do not see a header that is not whole: iptables
 /// drops such a packet, nftables lets it pass. Whoever classifies therefore leaves to the kernel what is
@@ -122,6 +126,10 @@ package enum Field: UInt8, CaseIterable, Equatable, Hashable, Sendable {
   case mark
   /// `PACKET_HOST` and so on.
   case packetType
+  /// What may differ of connections whose packets are asked about: see `SettledConnection`.
+  case connection
+  /// The connection's mark.
+  case connectionMark
 
   /// The largest value it can have.
   package func last(_ family: RuleFamily) -> UInt128 {
@@ -131,8 +139,9 @@ package enum Field: UInt8, CaseIterable, Equatable, Hashable, Sendable {
     case .transport, .tcpFlags, .ttl, .tos: 0xff
     case .sourcePort, .destinationPort, .icmp: 0xffff
     case .length: family == .ip ? 0xffff : 0xffff + 40
-    case .mark: 0xffff_ffff
+    case .mark, .connectionMark: 0xffff_ffff
     case .packetType: 7
+    case .connection: SettledConnection.last
     }
   }
 }
@@ -143,6 +152,8 @@ package enum LateCondition: Equatable, Hashable, Sendable {
   case maskedAddress(source: Bool, value: UInt128, mask: UInt128, negated: Bool)
   /// The mark under a mask.
   case maskedMark(value: UInt32, mask: UInt32, negated: Bool)
+  /// The connection's mark under a mask.
+  case maskedConnectionMark(value: UInt32, mask: UInt32, negated: Bool)
   /// Of the Ethernet frame that came in.
   case sourceMAC([UInt8], negated: Bool)
   /// Types of the source address as `inet_addr_type` finds them in the local table: bit N for `RTN_`

@@ -6,6 +6,8 @@ struct Flattening {
   let family: RuleFamily
   let limit: Int
   let ipsets: [UInt16: IPSet]
+  /// Whether destinations may be others before they are routed to.
+  var translates = false
   private(set) var stages: [FlatRuleset.Stage] = []
   private(set) var rules: [FlatRule] = []
   private(set) var origins: [FlatRuleset.Origin] = []
@@ -25,18 +27,19 @@ struct Flattening {
     var layout = Layout(
       writer: FlatWriter(continuing: rules, ranges: ranges, limit: limit),
       translator: Translator(
-        family: family, hook: entry.base.hook, table: entry.table, ipsets: ipsets),
+        family: family, hook: entry.base.hook, table: entry.table, ipsets: ipsets,
+        view: entry.view ?? .plain, translates: translates),
       origins: origins, places: places, work: work,
       workLimit: limit.multipliedReportingOverflow(by: 50).partialValue)
     rules = []  // not to be copied while the layout has them
     let chain = entry.table.table.chains[entry.chain]
-    let range = layout.lay(base: chain, entry.base)
+    let range = layout.lay(base: chain, entry.base, isPlaced: entry.view != nil)
     (rules, ranges, work) = (layout.writer.rules, layout.writer.rangeCount, layout.work)
     (origins, places) = (layout.origins, layout.places)
     stages.append(
       FlatRuleset.Stage(
         hook: entry.base.hook, priority: entry.base.priority, backend: entry.table.backend,
-        table: entry.table.table.name, chain: chain.name, rules: range))
+        table: entry.table.table.name, chain: chain.name, view: entry.view ?? .plain, rules: range))
   }
 }
 
@@ -61,13 +64,14 @@ private struct Layout {
 
   private var table: TableIndex { translator.table }
 
-  mutating func lay(base chain: Chain, _ base: BaseChain) -> Range<Int> {
+  mutating func lay(base chain: Chain, _ base: BaseChain, isPlaced: Bool) -> Range<Int> {
     let policy = writer.label()
-    lay(chain, within: .none, return: policy)
+    if isPlaced { lay(chain, within: .none, return: policy) }
     writer.place(policy)
     let origin = origin(chain, number: 0, handle: 0)
     let action: FlatRule.Action =
       switch base.policy {
+      case _ where !isPlaced: .punt(.unknown("order of hooks"))
       case .accept: .accept
       case .drop: .drop
       default: .punt(.unknown("policy"))

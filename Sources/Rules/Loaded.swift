@@ -27,7 +27,8 @@ extension Translator {
   func pieces(_ value: Registers.Value, _ met: Conjunction) -> [LoadedPiece]? {
     switch value.source {
     case .meta(let key): meta(key, value).map { [LoadedPiece(content: $0, length: value.length)] }
-    case .conntrack: nil
+    case .conntrack(let key, _):
+      connection(key, value).map { [LoadedPiece(content: $0, length: value.length)] }
     case .payload(let base, let offset):
       payload(base, Int(clamping: offset), value, met)
     }

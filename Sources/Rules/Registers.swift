@@ -73,6 +73,17 @@ struct Registers {
   }
 }
 
+extension Registers.Value {
+  /// Whether it is a number of four bytes in the machine's order.
+  var isInHostOrder: Bool {
+    switch source {
+    case .meta(NFT.Meta.mark): true
+    case .conntrack(let key, _): NFT.Conntrack.length(key) == 4
+    default: false
+    }
+  }
+}
+
 /// nftables' numbers for what it loads, as of the kernel's uapi headers.
 enum NFT {
   enum Payload { static let (link, network, transport): (UInt8, UInt8, UInt8) = (0, 1, 2) }
@@ -94,6 +105,18 @@ enum NFT {
       case proto: 2
       case family, transport, packetType: 1
       case mark, input, output: 4
+      default: nil
+      }
+    }
+  }
+  enum Conntrack {
+    static let (state, direction, status, mark): (UInt32, UInt32, UInt32, UInt32) = (0, 1, 2, 3)
+
+    /// How long a value is; `nil` for keys that are not understood here.
+    static func length(_ key: UInt32) -> Int? {
+      switch key {
+      case state, status, mark: 4
+      case direction: 1
       default: nil
       }
     }

@@ -18,6 +18,8 @@ package struct RulePlacement {
 
   private var decisions: [RuleOrigin: RuleDecision] = [:]
   private var families: Set<RuleFamily> = []
+  /// Those whose lists are asked about packets of settled connections alone.
+  private var tracking: Set<RuleFamily> = []
   /// Tables of which a part did not fit.
   private var full: Set<TableName> = []
 
@@ -30,6 +32,9 @@ package struct RulePlacement {
   package init(_ lists: [FlatRuleset]) {
     for list in lists {
       families.formUnion([list.family, .inet])
+      if list.stages.contains(where: { $0.view != .plain }) {
+        tracking.formUnion([list.family, .inet])
+      }
       decisions.merge(list.decisions) { $0.and($1) }
       for stage in list.stages
       where list.rules[stage.rules].contains(where: { $0.action == .punt(.tooMany) }) {
@@ -57,7 +62,9 @@ package struct RulePlacement {
     case .punted(let causes)?: return .punted(causes)
     case nil:
       let isFull = full.contains(TableName(backend: table.backend, name: table.name))
-      return isFull ? .punted([.tooMany]) : .unmet
+      if isFull { return .punted([.tooMany]) }
+      // Packets of other connections may get there.
+      return tracking.contains(table.family) ? .kernel("connections") : .unmet
     }
   }
 }

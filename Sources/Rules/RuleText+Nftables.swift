@@ -142,14 +142,11 @@ extension RuleText {
       "ip length \(unless(negated))\(Self.ports(PortRange(low, high), "-"))"
     case .ttl(let comparison, let value): "ip ttl \(symbol(comparison))\(value)"
     case .dscp(let value, let negated): "ip dscp \(unless(negated))\(Self.hexadecimal(value))"
-    case .conntrack(let connection) where connection.conditions == ConntrackMatch.state:
-      "ct state \(unless(connection.inverted & ConntrackMatch.state != 0))"
-        + connection.states.words.joined(separator: ",")
+    case .conntrack(let connection): nftables(connection) ?? words(match)
     case .lookup(let lookup): nftables(lookup, packet, isMap: false)
     case .comment(let text): "comment \(Self.quoted(text))"
     // Matches of iptables within a rule of nft.
-    case .tcp, .udp, .sctp, .icmp, .multiport, .addressType, .tos, .bridgePort, .set, .conntrack,
-      .unknown:
+    case .tcp, .udp, .sctp, .icmp, .multiport, .addressType, .tos, .bridgePort, .set, .unknown:
       words(match)
     }
   }

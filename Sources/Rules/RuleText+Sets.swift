@@ -36,7 +36,9 @@ extension RuleText {
   // MARK: - Fields
 
   /// How the values of a field are written.
-  private enum Kind { case address, transport, interface, mark, number, raw }
+  private enum Kind {
+    case address, transport, interface, mark, number, state, status, direction, raw
+  }
 
   private func name(_ field: PacketField, _ packet: PacketWords) -> String {
     var name = known(field).name
@@ -47,7 +49,7 @@ extension RuleText {
   private func known(_ field: PacketField) -> (name: String, kind: Kind) {
     switch field.source {
     case .meta(let key): Self.meta(key)
-    case .conntrack(let key, _): (key == 0 ? "ct state" : "ct key \(key)", .raw)
+    case .conntrack(let key, _): Self.connection(key)
     case .payload(let base, let offset):
       Self.payload(base, offset, field.length)
         ?? (
@@ -68,6 +70,16 @@ extension RuleText {
     case 15: ("meta nfproto", .number)
     case 16: ("meta l4proto", .transport)
     default: ("meta key \(key)", .raw)
+    }
+  }
+
+  private static func connection(_ key: UInt32) -> (String, Kind) {
+    switch key {
+    case NFT.Conntrack.state: ("ct state", .state)
+    case NFT.Conntrack.direction: ("ct direction", .direction)
+    case NFT.Conntrack.status: ("ct status", .status)
+    case NFT.Conntrack.mark: ("ct mark", .mark)
+    default: ("ct key \(key)", .raw)
     }
   }
 
@@ -112,11 +124,17 @@ extension RuleText {
     case .transport: return Self.transport(UInt8(truncatingIfNeeded: number))
     case .number: return "\(number)"
     case .interface: return Self.quoted(String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self))
-    // Registers hold it in the machine's order.
-    case .mark:
-      return Self.hexadecimal(UInt32(bigEndian: UInt32(truncatingIfNeeded: number)), digits: 8)
+    case .mark: return Self.hexadecimal(Self.host(number), digits: 8)
+    case .state: return Self.states(UInt16(truncatingIfNeeded: Self.host(number)))
+    case .status: return Self.status(UInt16(truncatingIfNeeded: Self.host(number)))
+    case .direction: return Self.direction(isReply: number != 0)
     case .raw: return length == 6 ? Self.mac(bytes) : Self.hexadecimal(number)
     }
+  }
+
+  /// Registers hold four bytes in the machine's order.
+  private static func host(_ number: UInt128) -> UInt32 {
+    UInt32(bigEndian: UInt32(truncatingIfNeeded: number))
   }
 
   /// The length of the prefix that a range is.

@@ -35,9 +35,8 @@ extension Translator {
     case .target(let target):
       walk.end(target)
       return false
-    case .conntrack(_, _, let to):
-      registers.forget(to, 64)
-      walk.note("conntrack")
+    case .conntrack(let key, let direction, let to):
+      return connection(key, direction, to, &walk, &registers)
     case .fib(_, _, let to), .route(_, let to), .socket(_, _, let to):
       registers.forget(to, 64)
       walk.note(expression.name)
@@ -150,8 +149,7 @@ extension Translator {
   ) {
     let value = registers.use(from)
     registers.forget(to, length)
-    guard var value, case .meta(NFT.Meta.mark) = value.source, value.mask == nil, length == 4,
-      size == 4
+    guard var value, value.isInHostOrder, value.mask == nil, length == 4, size == 4
     else { return }
     value.swapped.toggle()
     registers.load(value, to)
@@ -293,6 +291,7 @@ extension Translator {
       overlaps = true
       branches.append((verdict, walk.alternatives))
     }
+    for (_, members) in branches { walk.noteDoubts(members.filter(\.isPossible)) }
     walk.end(
       branches.map { ($0.1.filter(\.isPossible), Self.outcome($0.0)) }.map(walk.certain),
       overlaps: overlaps, narrowed: true)

@@ -51,8 +51,8 @@ extension Translator {
       }
     case .bridgePort: unknown("physdev", met)
     case .set(let set): ipset(set, met)
-    case .conntrack: unknown("conntrack", met)
-    case .connectionMark: unknown("connmark", met)
+    case .conntrack(let match): connection(match, met)
+    case .connectionMark(let mark): connectionMark(mark, met)
     case .lookup(let lookup): unknown("set \(lookup.set)", met)
     case .unknown(let kept):
       .unknown(
@@ -85,6 +85,7 @@ extension Translator {
 
   /// The forward hook comes behind the decrement of the TTL.
   func require(_ met: inout Conjunction, _ field: Field, _ values: ValueSet) {
+    if let why = cause(hiding: field), !isSettled(field, values) { return met.requireUnknown(why) }
     met.require(field, field == .ttl && hook != .prerouting ? values.incremented() : values, family)
   }
 
@@ -123,12 +124,17 @@ extension Translator {
       let range = ValueSet(value...(value | low))
       return one(met) { require(&$0, field, negated ? range.complement(upTo: last) : range) }
     }
+    if let why = cause(hiding: field) { return one(met) { $0.requireUnknown(why) } }
     let late: LateCondition
     switch field {
     case .source, .destination:
       late = .maskedAddress(source: field == .source, value: value, mask: mask, negated: negated)
     case .mark:
       late = .maskedMark(
+        value: UInt32(truncatingIfNeeded: value), mask: UInt32(truncatingIfNeeded: mask),
+        negated: negated)
+    case .connectionMark:
+      late = .maskedConnectionMark(
         value: UInt32(truncatingIfNeeded: value), mask: UInt32(truncatingIfNeeded: mask),
         negated: negated)
     default: return unknown("mask", met)
@@ -179,18 +185,22 @@ extension Translator {
     }
   }
 
-  /// The local table alone is asked. Packets to what it has are not forwarded.
+  /// The local table alone is asked. Packets that are routed to what it has are not forwarded.
   private func addressType(_ match: AddressTypeMatch, _ met: Conjunction) -> Step {
     guard family == .ip,
       match.flags.isDisjoint(with: [.limitToInput, .limitToOutput])
     else { return unknown("addrtype", met) }
     let unicast: UInt16 = 1 << 1
     return one(met) {
-      if match.source != 0 {
+      if match.source != 0, let why = cause(hiding: .source) {
+        $0.requireUnknown(why)
+      } else if match.source != 0 {
         let inverted = match.flags.contains(.invertSource)
         $0.require(.late(.sourceType(inverted ? ~match.source : match.source)))
       }
-      if match.destination != 0 {
+      if match.destination != 0, let why = cause(hiding: .destination) {
+        $0.requireUnknown(why)
+      } else if match.destination != 0 {
         let holds = match.destination & unicast != 0
         if holds == match.flags.contains(.invertDestination) { $0.requireImpossible() }
       }
@@ -208,6 +218,9 @@ extension Translator {
     guard Self.lookedUp.contains(set.type), set.type == "list:set" || set.family == wanted,
       set.type == "list:set" || match.dimensions.count == dimensions
     else { return unknown("set \(set.name)", met) }
+    for isSource in match.dimensions {
+      if let why = cause(hiding: isSource ? .source : .destination) { return unknown(why, met) }
+    }
     return one(met) {
       $0.require(
         .late(

@@ -31,6 +31,9 @@ struct Translator {
   let hook: ChainHook
   let table: TableIndex
   let ipsets: [UInt16: IPSet]
+  let view: FlatRuleset.View
+  /// Whether destinations may be others before they are routed to.
+  let translates: Bool
   /// How many elements of sets it went through.
   var work = 0
 
@@ -51,9 +54,11 @@ struct Translator {
   }
 
   init(
-    family: RuleFamily, hook: ChainHook, table: TableIndex, ipsets: [UInt16: IPSet]
+    family: RuleFamily, hook: ChainHook, table: TableIndex, ipsets: [UInt16: IPSet],
+    view: FlatRuleset.View, translates: Bool
   ) {
     (self.family, self.hook, self.table, self.ipsets) = (family, hook, table, ipsets)
+    (self.view, self.translates) = (view, translates)
   }
 
   mutating func translate(_ rule: Rule, within context: Conjunction) -> TranslatedRule {
@@ -124,6 +129,7 @@ struct RuleWalk {
     }
     if next.map(\.steps) != alternatives.map(\.steps) { narrowed = true }
     alternatives = next
+    noteDoubts(next)
     guard case .any = aftermath, let cause else { return true }
     punt(cause)
     return false
@@ -131,6 +137,11 @@ struct RuleWalk {
 
   /// Something that is not understood, and of no consequence when the rest of the rule is not met.
   mutating func note(_ name: String) { cause = cause ?? .unknown(name) }
+
+  /// The same, where it stands with conditions.
+  mutating func noteDoubts(_ conditions: [Conjunction]) {
+    if cause == nil, let doubt = conditions.lazy.compactMap(\.doubt).first { note(doubt) }
+  }
 
   /// Some of the packets that came so far are the kernel's, if the rule does anything.
   mutating func setAside(_ why: FlatRule.Cause, _ narrow: (inout Conjunction) -> Void) {

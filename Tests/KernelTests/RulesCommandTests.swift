@@ -88,7 +88,7 @@ extension Kernel {
           chain c {
             type filter hook forward priority 0;
             ip saddr 10.0.0.1 counter packets 5 bytes 500 drop
-            ct state established accept
+            ct bytes > 1000 accept
           }
         }
 

@@ -225,12 +225,11 @@ extension Match {
   }
 
   private static func state(_ info: Bytes) -> Match? {
-    guard let mask = info.load(0, as: UInt32.self).flatMap(UInt16.init(exactly:)) else {
-      return nil
-    }
+    guard let mask = info.load(0, as: UInt32.self).flatMap(UInt16.init(exactly:)),
+      let states = ConntrackMatch.States(bits: mask)
+    else { return nil }
     return .conntrack(
-      ConntrackMatch(
-        conditions: ConntrackMatch.state, inverted: 0, states: .init(rawValue: mask), status: 0))
+      ConntrackMatch(conditions: ConntrackMatch.state, inverted: 0, states: states, status: 0))
   }
 
   private static func conntrack(_ info: Bytes) -> Match? {

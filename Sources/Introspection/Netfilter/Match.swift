@@ -282,7 +282,7 @@ package struct ConntrackMatch: Hashable, Sendable {
   /// `IPS_*` bits.
   package var status: UInt16
 
-  /// `XT_CONNTRACK_STATE_*`, which are also nftables' bits of `ct state`.
+  /// `XT_CONNTRACK_STATE_*`.
   package struct States: OptionSet, Hashable, Sendable {
     package let rawValue: UInt16
     package init(rawValue: UInt16) { self.rawValue = rawValue }
@@ -293,6 +293,14 @@ package struct ConntrackMatch: Hashable, Sendable {
     package static let sourceNAT = States(rawValue: 0x40)
     package static let destinationNAT = States(rawValue: 0x80)
     package static let untracked = States(rawValue: 0x100)
+
+    /// From the bits of xt_state and of nftables' `ct state`, which know no NAT and have `untracked` there;
+    /// `nil` where there are others.
+    package init?(bits: UInt16) {
+      guard bits & ~0x4f == 0 else { return nil }
+      self.init(rawValue: bits & 0xf)
+      if bits & 0x40 != 0 { insert(.untracked) }
+    }
   }
 
   package static let state: UInt16 = 1

@@ -114,15 +114,21 @@ extension PacketField {
     case NFT_CT_MARK: return masked(value, negated).map(Match.connectionMark)
     case NFT_CT_STATE, NFT_CT_STATUS:
       // `ct state new,established` asks whether any of these bits is set.
-      guard value.isZero, let bits = mask?.host32.flatMap(UInt16.init(exactly:)) else {
-        return nil
-      }
       let state = key == NFT_CT_STATE.rawValue
+      guard value.isZero, let bits = mask?.host32.flatMap(UInt16.init(exactly:)),
+        let states = state ? ConntrackMatch.States(bits: bits) : .some([])
+      else { return nil }
       let condition = state ? ConntrackMatch.state : ConntrackMatch.status
       return .conntrack(
         ConntrackMatch(
           conditions: condition, inverted: negated ? 0 : condition,
-          states: .init(rawValue: state ? bits : 0), status: state ? 0 : bits))
+          states: states, status: state ? 0 : bits))
+    case NFT_CT_DIRECTION where mask == nil && value.number <= 1:
+      let isReply = (value.number == 1) != negated
+      return .conntrack(
+        ConntrackMatch(
+          conditions: ConntrackMatch.direction, inverted: isReply ? ConntrackMatch.direction : 0,
+          states: [], status: 0))
     default: return nil
     }
   }

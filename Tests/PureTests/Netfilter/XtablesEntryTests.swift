@@ -49,6 +49,31 @@ import Testing
     #expect(rule.unmodelled.isEmpty)
   }
 
+  /// xt_state has UNTRACKED where xt_conntrack has SNAT.
+  @Test func statesOfTheOldMatchHaveBitsOfTheirOwn() throws {
+    func match(_ mask: UInt8) throws -> Match? {
+      var bytes = entry
+      let name = Array("state".utf8) + Array(repeating: UInt8(0), count: 24)
+      bytes.replaceSubrange(112..<160, with: [40, 0] + name + [0] + [mask, 0, 0, 0, 0, 0, 0, 0])
+      bytes.replaceSubrange(88..<92, with: [152, 0, 192, 0])
+      return try #require(decode(bytes)).matches.last
+    }
+    for (mask, states) in [
+      (0x02, .established), (0x41, [.invalid, .untracked]), (0x0e, [.established, .related, .new]),
+    ] as [(UInt8, ConntrackMatch.States)] {
+      #expect(
+        try match(mask)
+          == .conntrack(
+            ConntrackMatch(
+              conditions: ConntrackMatch.state, inverted: 0, states: states, status: 0)))
+    }
+    guard case .unknown(let kept)? = try match(0x80) else {
+      Issue.record("0x80 means nothing to xt_state")
+      return
+    }
+    #expect(kept.name == "state")
+  }
+
   @Test func takesTheTargetFromTheEntryWithoutAName() throws {
     #expect(try #require(decode(entry, target: nil)).target == .accept)
     #expect(try #require(decode(entry, target: "elsewhere")).target == .jump("elsewhere"))

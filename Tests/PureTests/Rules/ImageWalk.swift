@@ -79,6 +79,8 @@ struct ImageWalk {
       case .ttl: entry = table(field, Int(packet.ttl))
       case .tos: entry = table(field, Int(packet.tos))
       case .packetType: entry = table(field, Int(packet.packetType))
+      case .connection: entry = table(field, Int(packet.connection.number))
+      case .connectionMark: entry = lookup32(root(field), packet.connectionMark)
       case .input, .output:
         let interface = field == .input ? packet.input : packet.output
         let record = place(lookup32(root(field), interface.index))
@@ -162,6 +164,7 @@ struct ImageWalk {
       case .source: value = UInt64(packet.source)
       case .destination: value = UInt64(packet.destination)
       case .mark: value = UInt64(packet.mark)
+      case .connectionMark: value = UInt64(packet.connectionMark)
       case .sourceMAC:
         value = packet.sourceMAC.reversed().reduce(0) { $0 << 8 | UInt64($1) }
       default: return nil

@@ -100,11 +100,12 @@ extension TestPacket {
     case .sourceMAC(let address, let negated): return (sourceMAC == address) != negated
     case .addressType(let types):
       if types.source != 0 {
-        let met = types.source & 1 << sourceType != 0
+        let met = types.source & 1 << (progress.isBehindNAT ? 2 : sourceType) != 0
         if met == types.flags.contains(.invertSource) { return false }
       }
       if types.destination != 0 {
-        let met = types.destination & 2 != 0
+        // What is sent to an address that is translated is sent to the router itself: RTN_LOCAL.
+        let met = types.destination & (progress.isBeforeNAT ? 4 : 2) != 0
         if met == types.flags.contains(.invertDestination) { return false }
       }
       return true
@@ -115,7 +116,14 @@ extension TestPacket {
         if (address >= side.low && address <= side.high) == side.negated { return false }
       }
       return true
-    case .set(let set): return ipsets.contains(set.index) != set.negated
+    case .set(let set):
+      // Another address is in other sets.
+      let isAnother = set.dimensions.contains {
+        $0 ? progress.isBehindNAT : progress.isBeforeNAT
+      }
+      return (ipsets.contains(set.index) != isAnother) != set.negated
+    case .conntrack(let match): return meets(match)
+    case .connectionMark(let mark): return meets(connectionMark: mark)
     case .tcp(let tcp):
       if laterFragment { return false }
       return within(sourcePort, tcp.source) != tcp.inverted.contains(.source)

@@ -5,7 +5,7 @@ import Rules
 /// Walks tables as `ipt_do_table` and `nft_do_chain` do, rule by rule, with a stack of jumps. Knows
 /// nothing of flat rules. Where the meaning of something is not known it takes a guess.
 struct KernelInterpreter {
-  let packet: TestPacket
+  private(set) var packet: TestPacket
   /// What an unknown match answers.
   var guess: () -> Bool
   var counted: [FlatRuleset.Origin: Int] = [:]
@@ -40,6 +40,27 @@ struct KernelInterpreter {
       }
       for place in order {
         switch walk(entries[place].0, entries[place].1, entries[place].2) {
+        case .accept: continue
+        case .drop: return .drop
+        default: return nil
+        }
+      }
+    }
+    return .accept
+  }
+
+  /// The same from hook to hook, with what conntrack and NAT do there.
+  mutating func judge(_ tables: [RuleTable], _ hooks: [NetfilterHook]) -> Judgement? {
+    let whole = packet
+    if hooks.contains(where: { $0.owner == .conntrack && $0.point == .prerouting }) {
+      packet = packet.untracked
+    }
+    defer { packet = whole }
+    for point in [NetfilterHook.Point.prerouting, .forward, .postrouting] {
+      for hook in hooks where hook.point == point {
+        packet.pass(hook, whole)
+        guard let (table, chain, base) = tables.chain(at: hook) else { continue }
+        switch walk(table, chain, base) {
         case .accept: continue
         case .drop: return .drop
         default: return nil
@@ -146,6 +167,12 @@ struct KernelInterpreter {
       case .meta(let key, let to):
         guard let bytes = packet.meta(key) else { return .kernel }
         store(bytes, to)
+      case .conntrack(let key, _, let to):
+        switch packet.connection(key) {
+        case .bytes(let bytes): store(bytes, to)
+        case .breaks: return .next
+        case .unknown: guard guess() else { return .next }
+        }
       case .bitwise(let from, let to, let mask, let xor):
         store(
           zip(held(from, Int(mask.count)), zip(mask.bytes, xor.bytes)).map { $0 & $1.0 ^ $1.1 }, to)
@@ -186,6 +213,22 @@ struct KernelInterpreter {
       }
     }
     return .next
+  }
+}
+
+extension [RuleTable] {
+  /// The base chain that a hook calls.
+  fileprivate func chain(at hook: NetfilterHook) -> (RuleTable, Chain, BaseChain)? {
+    for table in self {
+      for chain in table.chains {
+        guard let base = chain.base, base.hook.pointOnTheWay == hook.point else { continue }
+        let owner: NetfilterHook.Owner =
+          table.backend == .iptablesLegacy
+          ? .xtables(table: table.name) : .nftables(table: table.name, chain: chain.name)
+        if owner == hook.owner { return (table, chain, base) }
+      }
+    }
+    return nil
   }
 }
 

@@ -56,6 +56,7 @@ extension RandomTables {
   private mutating func condition(
     _ table: inout RuleTable, output: Bool
   ) -> [RuleExpression] {
+    if tracked && chance(40) { return connectionCondition(&table) }
     let comparison: Comparison = chance(75) ? .equal : .notEqual
     let length = addressLength
     switch number(0...13) {
@@ -194,7 +195,7 @@ extension RandomTables {
     return elements
   }
 
-  private mutating func add(
+  mutating func add(
     _ table: inout RuleTable, _ lengths: [Int], _ elements: [NamedSet.Element],
     _ flags: NamedSet.Flags
   ) -> NamedSet {
@@ -211,7 +212,7 @@ extension RandomTables {
     return set
   }
 
-  private mutating func lookup(
+  mutating func lookup(
     _ table: inout RuleTable, _ load: [RuleExpression], _ lengths: [Int],
     _ elements: [NamedSet.Element], negated: Bool, _ flags: NamedSet.Flags = []
   ) -> [RuleExpression] {

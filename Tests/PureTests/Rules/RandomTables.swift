@@ -8,10 +8,13 @@ struct RandomTables {
   let family: RuleFamily
   /// Whether there is anything whose meaning is not known.
   let strange: Bool
+  /// Whether connections are tracked, and translated.
+  let tracked: Bool
   private var handle: UInt64 = 0
 
-  init(seed: UInt64, family: RuleFamily, strange: Bool) {
+  init(seed: UInt64, family: RuleFamily, strange: Bool, tracked: Bool = false) {
     (random, self.family, self.strange) = (SeededGenerator(seed: seed), family, strange)
+    self.tracked = tracked
   }
 
   mutating func number(_ range: ClosedRange<Int>) -> Int { .random(in: range, using: &random) }
@@ -48,6 +51,7 @@ struct RandomTables {
     packet.inputIndex = UInt32(2 + (Self.names.firstIndex(of: packet.input) ?? 0))
     packet.outputIndex = UInt32(2 + (Self.names.firstIndex(of: packet.output) ?? 0))
     if chance(50) { packet.ipsets = [7] }
+    if tracked { packet.connection = connection() }
     return packet
   }
 
@@ -71,12 +75,13 @@ struct RandomTables {
       hooks = [(.forward, -150)]
       if chance(50) { hooks.append((.prerouting, -150)) }
       if chance(50) { hooks.append((.postrouting, Int32(number(-200...(-100))))) }
+      if tracked { hooks += moreHooks(legacy: legacy) }
     }
     for place in 0..<users { table.chains.append(Chain(name: "user\(place)")) }
     for (hook, priority) in hooks {
       table.chains.append(
         Chain(
-          name: hook.name,
+          name: tracked ? "\(hook.name)\(table.chains.count)" : hook.name,
           base: BaseChain(
             hook: hook, priority: priority, type: "filter", policy: chance(70) ? .accept : .drop)))
     }
@@ -150,6 +155,9 @@ struct RandomTables {
       matches.append(.unknown(UnknownExtension(pick(["time", "limit", "u32"]))))
     }
     if chance(15) { matches.append(other()) }
+    if tracked && chance(40) {
+      matches.insert(connectionMatch(), at: number(0...matches.count))
+    }
     return matches
   }
 

@@ -78,6 +78,56 @@ import Testing
     #expect(decided > 10_000 && punted > 3000, "\(decided) decided, \(punted) punted")
   }
 
+  /// Where connections are tracked, with chains before, between and behind conntrack and NAT: what the list
+  /// says is what the hooks say one after the other. Of other addresses than those that a packet is
+  /// classified by the list knows nothing, and says so.
+  @Test(arguments: [RuleFamily.ip, .ip6]) func flatRulesKnowConnectionsAsTheKernelDoes(
+    family: RuleFamily
+  ) {
+    var met: [String: Int] = [:]
+    for seed in 0..<3000 {
+      var make = RandomTables(
+        seed: 3_000_000 + UInt64(seed), family: family, strange: false, tracked: true)
+      let tables = make.tables()
+      let hooks = make.hooks(tables)
+      let flat = FlatRuleset(family: family, tables: tables, sets: sets(family), hooks: hooks)
+      let isTranslated = hooks.contains { $0.owner == .nat }
+      let isTracked = hooks.contains { $0.owner == .conntrack }
+      for _ in 0..<20 {
+        var packet = make.packet()
+        if !isTranslated { (packet.connection.arriving, packet.connection.leaving) = (nil, nil) }
+        let found = flat.judge(packet)
+        met[found.judgement.name, default: 0] += 1
+        for stage in flat.stages { met["\(stage.view)", default: 0] += 1 }
+        switch found.judgement {
+        case .punt(.unknown("fragment")) where packet.laterFragment: continue
+        case .punt(.unknown("before NAT")), .punt(.unknown("behind NAT")):
+          if !isTranslated { Issue.record("seed \(seed): there is no NAT") }
+          continue
+        case .punt(.unknown("conntrack")), .punt(.unknown("connmark")):
+          if isTracked { Issue.record("seed \(seed): connections are tracked") }
+          continue
+        default: break
+        }
+        for blind in [false, true] {
+          var kernel = KernelInterpreter(packet) { blind }
+          let expected = kernel.judge(tables, hooks)
+          guard found.judgement == expected && found.counted == kernel.counted else {
+            Issue.record(
+              "seed \(seed): \(found), not \(String(describing: expected)) \(kernel.counted)")
+            return
+          }
+        }
+      }
+    }
+    for (name, least) in [
+      "accept": 5000, "drop": 5000, "before NAT": 500, "behind NAT": 100, "conntrack": 100,
+      "untracked": 5000, "arriving": 2000, "routed": 20_000, "leaving": 2000, "plain": 2000,
+    ] {
+      #expect(met[name, default: 0] > least, "\(name): \(met)")
+    }
+  }
+
   /// A list that is cut short decides nothing otherwise than the whole.
   @Test func rulesThatDoNotFitArePunted() {
     var cut = 0
@@ -101,5 +151,15 @@ import Testing
       }
     }
     #expect(cut > 500)
+  }
+}
+
+extension Judgement {
+  fileprivate var name: String {
+    switch self {
+    case .accept: "accept"
+    case .drop: "drop"
+    case .punt(let cause): cause.name
+    }
   }
 }

@@ -27,6 +27,10 @@ struct TestPacket {
   var outputIndex: UInt32 = 3
   /// Indexes of the ipsets that have it.
   var ipsets: Set<UInt16> = []
+  /// The connection it belongs to. Destination and source above are those between NAT in and NAT out.
+  var connection = TestConnection()
+  /// What the kernel makes of it on the way; a list of flat rules is not told.
+  var progress = TestProgress()
 
   var hasPorts: Bool { [6, 17, 33, 132, 136].contains(transport) && !laterFragment }
   var hasType: Bool { transport == (family == .ip ? 1 : 58) && !laterFragment }
@@ -90,6 +94,8 @@ extension TestPacket {
     case .maskedAddress(let isSource, let value, let mask, let negated):
       ((isSource ? source : destination) & mask == value) != negated
     case .maskedMark(let value, let mask, let negated): (mark & mask == value) != negated
+    case .maskedConnectionMark(let value, let mask, let negated):
+      (connection.mark & mask == value) != negated
     case .sourceMAC(let address, let negated): (sourceMAC == address) != negated
     case .sourceType(let types): types & 1 << sourceType != 0
     case .ipset(let index, _, let negated): ipsets.contains(index) != negated
@@ -111,6 +117,8 @@ extension TestPacket {
     case .tos: UInt128(tos)
     case .mark: UInt128(mark)
     case .packetType: 0
+    case .connection: connection.number
+    case .connectionMark: UInt128(connection.mark)
     }
   }
 }

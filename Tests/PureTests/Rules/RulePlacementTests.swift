@@ -33,6 +33,16 @@ import Testing
     #expect(places(table) == [[.unmet, .unmet], [.fast, .fast, .unmet, .unmet]])
   }
 
+  /// What is left behind the rule that accepts settled connections is for the others.
+  @Test func newConnectionsAreTheKernels() {
+    let table = RuleTable.legacy([Rule([.state(.established)], .accept), Rule([source], .drop)])
+    func places(_ view: FlatRuleset.View) -> [[RulePlacement.Place]] {
+      RulePlacement([table.flat(at: view)]).places(in: table)
+    }
+    #expect(places(.routed) == [[.fast, .fast, .kernel("connections")]])
+    #expect(places(.plain) == [[.fast, .punted([.unknown("conntrack")]), .unmet]])
+  }
+
   @Test func chainsThatForwardedPacketsDoNotPassStandAside() {
     let users = [Chain("used", [Rule([source], .drop)]), Chain("unused", [Rule([source], .drop)])]
     let table = RuleTable.legacy([Rule([source], .jump("used"))], hook: .input, users: users)

@@ -73,3 +73,68 @@ extension TestPacket {
     return packet
   }
 }
+
+// MARK: Among conntrack and NAT
+
+extension FlatRuleset.View {
+  /// A hook where it occurs.
+  var hook: ChainHook {
+    switch self {
+    case .untracked, .arriving: .prerouting
+    case .plain, .routed: .forward
+    case .leaving: .postrouting
+    }
+  }
+}
+
+extension NetfilterHook {
+  static let conntrack = ipv4(.prerouting, -200, "ipv4_conntrack_in")
+  static let natIn = ipv4(.prerouting, -100, "nf_nat_ipv4_pre_routing")
+  static let natOut = ipv4(.postrouting, 100, "nf_nat_ipv4_out")
+  static let confirm = ipv4(.postrouting, .max, "nf_confirm")
+
+  static func ipv4(
+    _ point: Point, _ priority: Int32, _ function: String, table: String = "", chain: String = ""
+  ) -> NetfilterHook {
+    NetfilterHook(
+      family: .ipv4, point: point, priority: priority, function: function, table: table,
+      chain: chain)
+  }
+}
+
+extension RuleTable {
+  /// Of its last chain.
+  var hook: NetfilterHook {
+    let legacy = backend == .iptablesLegacy
+    let last = chains.last
+    return .ipv4(
+      last?.base?.hook.pointOnTheWay ?? .forward, last?.base?.priority ?? 0,
+      legacy ? "ipt_do_table" : "nft_do_chain_ipv4", table: name, chain: last?.name ?? "")
+  }
+
+  /// With its base chain where a view says; the list's order alone does.
+  func flat(at view: FlatRuleset.View, nat: Bool = true, sets: [IPSet] = []) -> FlatRuleset {
+    let hooks: [NetfilterHook] =
+      switch view {
+      case .plain: [hook]
+      case .untracked: [hook, .conntrack, .natIn, .natOut, .confirm]
+      case .arriving: [.conntrack, hook, .natIn, .natOut, .confirm]
+      case .routed: [.conntrack, .natIn, hook, .natOut, .confirm]
+      case .leaving: [.conntrack, .natIn, .natOut, hook, .confirm]
+      }
+    return FlatRuleset(
+      family: .ip, tables: [self], sets: sets,
+      hooks: hooks.filter { nat || $0.owner != .nat })
+  }
+}
+
+extension Match {
+  static func state(
+    _ states: ConntrackMatch.States, inverted: Bool = false, alias: Bool = false
+  ) -> Match {
+    .conntrack(
+      ConntrackMatch(
+        conditions: ConntrackMatch.state | (alias ? ConntrackMatch.alias : 0),
+        inverted: inverted ? ConntrackMatch.state : 0, states: states, status: 0))
+  }
+}

@@ -76,4 +76,70 @@ import Testing
       RuleText(.nftables([])).text(Rule([match], .drop))
         == "ip daddr & 255.0.0.255 != 10.0.0.1 drop")
   }
+
+  private func connection(
+    _ conditions: UInt16, inverted: UInt16 = 0, _ states: ConntrackMatch.States = [],
+    status: UInt16 = 0
+  ) -> Match {
+    .conntrack(
+      ConntrackMatch(conditions: conditions, inverted: inverted, states: states, status: status))
+  }
+
+  /// As `nft list ruleset` and `iptables -S` have them.
+  @Test func whatIsAskedOfConnections() {
+    let (state, status) = (ConntrackMatch.state, ConntrackMatch.status)
+    let direction = ConntrackMatch.direction
+    let mark = Match.connectionMark(MaskedMatch(value: 1, mask: 5, negated: false))
+    for (match, nft, iptables) in [
+      (
+        connection(state, [.new, .established]), "ct state established,new",
+        "-m conntrack --ctstate NEW,ESTABLISHED"
+      ),
+      (
+        connection(state, inverted: state, .new), "ct state ! new",
+        "-m conntrack ! --ctstate NEW"
+      ),
+      (
+        connection(state | ConntrackMatch.alias, .untracked), "-m state --state UNTRACKED",
+        "-m state --state UNTRACKED"
+      ),
+      (
+        connection(status, inverted: status, status: 4), "ct status ! assured",
+        "-m conntrack ! --ctstatus ASSURED"
+      ),
+      (
+        connection(direction, inverted: direction), "ct direction reply",
+        "-m conntrack --ctdir REPLY"
+      ),
+      (mark, "ct mark & 0x00000005 == 0x00000001", "-m connmark --mark 0x1/0x5"),
+    ] {
+      #expect(RuleText(.nftables([])).text(Rule([match], .drop)) == "\(nft) drop")
+      #expect(RuleText(legacy()).text(Rule([match], .drop)) == "\(iptables) -j DROP")
+    }
+    let nat = connection(status, status: 0x30)
+    #expect(RuleText(.nftables([])).text(Rule([nat], .accept)) == "ct status snat,dnat accept")
+  }
+
+  @Test func verdictsByWhatConnectionsAre() {
+    func text(_ key: UInt32, _ length: UInt8, _ values: [UInt32]) -> String {
+      var map = NamedSet(name: "__map0")
+      (map.flags, map.keyLength, map.dataType) = (
+        [.anonymous, .constant, .map], UInt32(length), 0xffff_ff00
+      )
+      map.elements = values.map { value in
+        let number = length == 4 ? UInt128(value.bigEndian) : UInt128(value)
+        var element = NamedSet.Element(key: RegisterValue(number, count: length).bytes)
+        element.value = .verdict(.accept)
+        return element
+      }
+      let field = PacketField(source: .conntrack(key, direction: 2), length: length)
+      let lookup = Lookup(set: "__map0", fields: [field], negated: false)
+      return RuleText(.nftables([], sets: [map])).text(Rule([], .verdictMap(lookup)))
+    }
+    #expect(text(0, 4, [1, 2]) == "ct state vmap { invalid : accept, established : accept }")
+    #expect(text(0, 4, [0x40]) == "ct state vmap { untracked : accept }")
+    #expect(text(1, 1, [0, 1]) == "ct direction vmap { original : accept, reply : accept }")
+    #expect(text(2, 4, [0x10]) == "ct status vmap { snat : accept }")
+    #expect(text(3, 4, [1]) == "ct mark vmap { 0x00000001 : accept }")
+  }
 }

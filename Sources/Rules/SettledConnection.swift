@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A connection as rules see it, in six bits.
+///
+/// Where connections are tracked only packets of those that are settled are asked about: confirmed, seen in
+/// both directions and assured (`IPS_CONFIRMED`, `IPS_SEEN_REPLY`, `IPS_ASSURED`). Their state is always
+/// ESTABLISHED, for resolve_normal_ct() asks for a reply before it asks whether the connection was expected.
+package struct SettledConnection: Equatable, Hashable, Sendable {
+  /// Bit 0: the packet's direction, 1 for reply; then, as `IPS_*`, EXPECTED, SRC_NAT, DST_NAT, SRC_NAT_DONE
+  /// and DST_NAT_DONE.
+  package var number: UInt8
+
+  package init(number: UInt8) { self.number = number }
+
+  /// The largest number.
+  package static let last: UInt128 = 63
+
+  package var isReply: Bool { has(0) }
+  package var hasSourceNAT: Bool { has(2) }
+  package var hasDestinationNAT: Bool { has(3) }
+
+  /// `nf_conn.status`.
+  package var status: UInt32 {
+    var status: UInt32 = 0b1110
+    for (bit, place) in [(1, 0), (2, 4), (3, 5), (4, 7), (5, 8)] as [(UInt8, UInt32)] where has(bit)
+    {
+      status |= 1 << place
+    }
+    return status
+  }
+
+  private func has(_ bit: UInt8) -> Bool { number & 1 << bit != 0 }
+
+  /// The numbers of those that fulfil something.
+  static func numbers(where holds: (SettledConnection) -> Bool) -> ValueSet {
+    ValueSet(1).preimage(upTo: last) { number in
+      holds(SettledConnection(number: UInt8(truncatingIfNeeded: number))) ? 1 : 0
+    }
+  }
+}
