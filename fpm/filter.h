@@ -44,16 +44,6 @@ struct filter_key {
 	u64 source_mac; /* mac_word() */
 };
 
-enum {
-	TRANSPORT_ICMP = 1,
-	TRANSPORT_TCP = 6,
-	TRANSPORT_UDP = 17,
-	TRANSPORT_DCCP = 33,
-	TRANSPORT_ICMP_V6 = 58,
-	TRANSPORT_SCTP = 132,
-	TRANSPORT_UDP_LITE = 136,
-};
-
 /*
  * What differs of connections whose packets are judged: all are confirmed, seen in both directions and assured.
  * IPS_EXPECTED and so on; SettledConnection in Sources/Rules.

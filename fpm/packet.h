@@ -10,6 +10,9 @@
 #ifndef JUDGES_RULES
 #define JUDGES_RULES 0
 #endif
+#ifndef FOLLOWS_CONNECTIONS
+#define FOLLOWS_CONNECTIONS 0
+#endif
 
 enum {
 	PROTOCOL_IPV4 = 0x0800,
@@ -57,6 +60,16 @@ struct ipv4 {
 enum { FORWARD = 0, DROP = 1, GO_ON = -1 };
 typedef s32 outcome;
 
+enum {
+	TRANSPORT_ICMP = 1,
+	TRANSPORT_TCP = 6,
+	TRANSPORT_UDP = 17,
+	TRANSPORT_DCCP = 33,
+	TRANSPORT_ICMP_V6 = 58,
+	TRANSPORT_SCTP = 132,
+	TRANSPORT_UDP_LITE = 136,
+};
+
 struct filter;
 
 struct packet {
@@ -81,6 +94,18 @@ struct packet {
 	struct filter *filter; /* what it met, when rules have been asked */
 	u32 mark;
 #endif
+#if FOLLOWS_CONNECTIONS
+	u64 connection;	 /* its entry in the kernel's table, which is held */
+	u32 source;	 /* what it leaves with, */
+	u32 destination; /* and what it is routed by */
+	u16 source_port;
+	u16 destination_port;
+	u32 connection_mark;
+	u32 lifetime;  /* what the kernel would have the entry live for from now on, in ticks */
+	u8 translates; /* which addresses are others when it leaves */
+	u8 reply;      /* it answers who began */
+	u8 transport;
+#endif
 	u8 routed;
 	u8 is_own;    /* IPv4 for one of the machine's addresses */
 	u8 to_peer;   /* on TC: into the container behind the egress device */
@@ -90,6 +115,10 @@ struct packet {
 	u8 tagged;    /* whether it came with such a tag */
 	u8 leaves_tagged;
 };
+
+#if FOLLOWS_CONNECTIONS
+enum { TRANSLATES_SOURCE = 1, TRANSLATES_DESTINATION = 2 };
+#endif
 
 fp_inline u64 mac_word(const u8 *address)
 {
@@ -152,7 +181,7 @@ fp_inline void fp_count_rules(const struct packet *packet, outcome outcome);
 
 /* ---- constants set when the program is loaded ---- */
 
-enum { HOOK_FUNCTIONS = 8 };
+enum { HOOK_FUNCTIONS = 12 };
 
 /* The functions that stood on a netfilter hook when the program was made. */
 struct expected_hook {

@@ -73,10 +73,20 @@ fp_inline outcome fp_parse_ipv4(struct packet *packet)
 }
 
 /* ip_decrease_ttl(): the header's checksum when its TTL is one less. */
-fp_inline u16 fp_parse_aged_checksum(const struct ipv4 *ipv4)
+fp_inline u16 fp_parse_aged(u16 checksum)
 {
-	u32 sum = ipv4->checksum + network_order(0x0100);
+	u32 sum = checksum + network_order(0x0100);
 	return (u16)(sum + (sum >= 0xffff));
+}
+
+/* Where an IPv4 packet is routed to: its destination may be translated. */
+fp_inline u32 fp_destination(const struct packet *packet)
+{
+#if FOLLOWS_CONNECTIONS
+	return packet->destination;
+#else
+	return packet->ipv4->destination;
+#endif
 }
 
 /* What each hook has at hand of a frame. */

@@ -118,20 +118,21 @@ fp_inline outcome judge_exceptions(struct network network, window hop, u64 metri
 fp_inline outcome fp_router_decide(struct packet *packet)
 {
 	struct ipv4 *ipv4 = packet->ipv4;
+	u32 destination = fp_destination(packet);
 	struct network network = network_at(packet->network);
 	u64 in_device = (u64)live(packet->network_device, net_device, ip_ptr);
 	if (!in_device)
 		return REASON_OTHER_PROTOCOL;
 	struct settings settings = settings_of(network, in_device);
 
-	outcome result = judge_addresses(ipv4->source, ipv4->destination);
+	outcome result = judge_addresses(ipv4->source, destination);
 	if (result != GO_ON)
 		return result;
 
 	if (of_network(network, fib_has_custom_rules))
 		return REASON_POLICY_RULES;
 	struct route route = { 0 };
-	result = fp_fib_find(network, ipv4->destination, &route);
+	result = fp_fib_find(network, destination, &route);
 	if (result != FORWARD)
 		return result;
 	if (route.type == ROUTE_LOCAL) {
@@ -161,7 +162,7 @@ fp_inline outcome fp_router_decide(struct packet *packet)
 		return REASON_NEXT_HOP;
 	if (seen(hop, fib_nh_common, nhc_lwtstate))
 		return REASON_ENCAPSULATED_ROUTES;
-	u32 gateway = ipv4->destination;
+	u32 gateway = destination;
 	if (seen(hop, fib_nh_common, nhc_gw_family)) {
 		if (seen(hop, fib_nh_common, nhc_gw_family) != GATEWAY_IPV4 ||
 		    seen(hop, fib_nh_common, nhc_scope) != SCOPE_LINK)

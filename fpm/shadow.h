@@ -60,7 +60,7 @@ fp_inline void fp_shadow_rewrite(u64 *headers, const struct packet *packet)
 	headers[0] = packet->new_destination | packet->new_source << 48;
 	headers[1] = (headers[1] & ~0xffffffffULL) | (u32)(packet->new_source >> 16);
 	headers[2] -= 1ULL << 48; /* TTL */
-	headers[3] = (headers[3] & ~0xffffULL) | fp_parse_aged_checksum(&aged);
+	headers[3] = (headers[3] & ~0xffffULL) | fp_parse_aged(aged.checksum);
 }
 
 fp_inline int is_decided_alike(const struct note *one, const struct note *other)

@@ -7,6 +7,7 @@
 #ifndef FPM_TC_H
 #define FPM_TC_H
 
+#include "checksum.h"
 #include "live/device.h"
 #include "live/network.h"
 #include "live/peer.h"
@@ -208,6 +209,73 @@ fp_inline void fp_tc_account(struct __sk_buff *context, const struct packet *pac
 	fp_count_rules(packet, outcome);
 }
 
+#if FOLLOWS_CONNECTIONS
+#define KFUNC_connection_lookup KFUNC_bpf_skb_ct_lookup
+enum {
+	CHECKSUM_UNNECESSARY = 1,
+	CHECKSUM_COMPLETE = 2,
+	PSEUDO_HEADER = 1 << 4, /* BPF_F_PSEUDO_HDR */
+	ZERO_IS_NONE = 1 << 5,	/* BPF_F_MARK_MANGLED_0 */
+	ZERO_IS_SUM = 1 << 6,	/* BPF_F_MARK_ENFORCE */
+	TRANSPORT_PLACE = ETHERNET_HEADER + sizeof(struct ipv4),
+};
+
+/* Somebody has looked before: act_ct, a template. */
+fp_inline int fp_has_connection(const struct packet *packet)
+{
+	return live(behind(packet->context), sk_buff, _nfct) != 0;
+}
+
+fp_inline u32 summed_by(const struct packet *packet)
+{
+	u32 summed = live_u32(behind(packet->context), OFFSET(sk_buff, ip_summed));
+	return summed >> SHIFT_sk_buff_ip_summed & MASK_sk_buff_ip_summed;
+}
+
+/* Whether the device, or who sent it here, vouches for the checksum: nf_ip_checksum(). */
+fp_inline int fp_sum_is_known(const struct packet *packet, u64 pseudo)
+{
+	u32 by = summed_by(packet);
+	if (by == CHECKSUM_COMPLETE)
+		return folded(pseudo + live_u32(behind(packet->context), OFFSET(sk_buff, csum))) ==
+		       0xffff;
+	return by == CHECKSUM_UNNECESSARY || by == CHECKSUM_PARTIAL;
+}
+
+/* What translation changes, as it was. */
+struct untranslated {
+	u32 source;
+	u32 destination;
+	u32 ports;
+};
+
+/*
+ * nf_nat_packet(), for the checksum behind the IPv4 header. The first call makes all headers our own, or fails
+ * and has changed nothing; those behind it cannot.
+ */
+fp_inline outcome fp_tc_translate(struct __sk_buff *context, const struct packet *packet,
+				  const struct untranslated *old, u32 ports)
+{
+	u32 place = TRANSPORT_PLACE + TCP_SUM_PLACE;
+	u64 flags = sizeof(u32);
+	if (packet->transport == TRANSPORT_UDP) {
+		place = TRANSPORT_PLACE + UDP_SUM_PLACE;
+		flags |= ZERO_IS_NONE;
+		if (summed_by(packet) == CHECKSUM_PARTIAL)
+			flags |= ZERO_IS_SUM;
+	}
+	if (packet->translates & TRANSLATES_DESTINATION &&
+	    bpf_l4_csum_replace(context, place, old->destination, packet->destination,
+				flags | PSEUDO_HEADER))
+		return REASON_MALFORMED;
+	if (packet->translates & TRANSLATES_SOURCE &&
+	    bpf_l4_csum_replace(context, place, old->source, packet->source, flags | PSEUDO_HEADER))
+		return REASON_MALFORMED;
+	bpf_l4_csum_replace(context, place, old->ports, ports, flags);
+	return FORWARD;
+}
+#endif
+
 /* Ethernet and the first half of the IPv4 header: all that routing changes. */
 struct rewritten {
 	u64 destination_source; /* 6 bytes and 2 */
@@ -230,6 +298,17 @@ fp_inline outcome fp_tc_rewrite(struct __sk_buff *context, const struct packet *
 			context->priority = priority_of(ipv4->tos);
 		/* one call that writes, and only then makes a shared header our own */
 		const u16 *half = (const u16 *)ipv4;
+		u16 checksum = ipv4->checksum;
+#if FOLLOWS_CONNECTIONS
+		const u32 *last = (const u32 *)(ipv4 + 1);
+		if ((void *)(last + 1) > packet->end)
+			return REASON_MALFORMED;
+		struct untranslated old = { ipv4->source, ipv4->destination, *last };
+		if (packet->translates)
+			checksum = changed_checksum(
+				checksum, change(old.source, packet->source) +
+						  change(old.destination, packet->destination));
+#endif
 		struct rewritten header = {
 			.destination_source = packet->new_destination | packet->new_source << 48,
 			.source = (u32)(packet->new_source >> 16),
@@ -237,10 +316,20 @@ fp_inline outcome fp_tc_rewrite(struct __sk_buff *context, const struct packet *
 			.version_tos = half[0],
 			.length_to_ttl = (u64)half[1] | (u64)half[2] << 16 | (u64)half[3] << 32 |
 					 (u64)(u16)(half[4] - 1) << 48,
-			.checksum = fp_parse_aged_checksum(ipv4),
+			.checksum = fp_parse_aged(checksum),
 		};
+#if FOLLOWS_CONNECTIONS
+		u32 ports = packet->source_port | (u32)packet->destination_port << 16;
+		if (packet->translates && fp_tc_translate(context, packet, &old, ports) != FORWARD)
+			return REASON_MALFORMED;
+#endif
 		if (bpf_skb_store_bytes(context, 0, &header, REWRITTEN, 0))
 			return REASON_MALFORMED;
+#if FOLLOWS_CONNECTIONS
+		struct untranslated fresh = { packet->source, packet->destination, ports };
+		if (packet->translates)
+			bpf_skb_store_bytes(context, REWRITTEN, &fresh, sizeof(fresh), 0);
+#endif
 	}
 #if FILTERS_VLANS
 	if (!fp_tag(context, packet))

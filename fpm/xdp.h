@@ -5,6 +5,7 @@
 #ifndef FPM_XDP_H
 #define FPM_XDP_H
 
+#include "checksum.h"
 #include "live/device.h"
 #include "parse.h"
 
@@ -190,6 +191,39 @@ fp_inline void fp_xdp_account(struct xdp_md *context, const struct packet *packe
 	fp_count_rules(packet, outcome);
 }
 
+#if FOLLOWS_CONNECTIONS
+#define KFUNC_connection_lookup KFUNC_bpf_xdp_ct_lookup
+/* A frame has no connection yet: a veth takes a local sender's off it. */
+#define fp_has_connection(packet) 0
+/* No driver tells a program. */
+#define fp_sum_is_known(packet, pseudo) 0
+
+/* nf_nat_packet(), for both directions at once. */
+fp_inline outcome fp_xdp_translate(struct packet *packet)
+{
+	struct ipv4 *ipv4 = packet->ipv4;
+	u16 *ports = (void *)(ipv4 + 1);
+	u32 place = packet->transport == TRANSPORT_UDP ? UDP_SUM_PLACE : TCP_SUM_PLACE;
+	u16 *checksum = (void *)ports + place;
+	if ((void *)(checksum + 1) > packet->end)
+		return REASON_MALFORMED;
+	u64 addresses = change(ipv4->source, packet->source) +
+			change(ipv4->destination, packet->destination);
+	u64 all = addresses + change(ports[0], packet->source_port) +
+		  change(ports[1], packet->destination_port);
+	ipv4->checksum = changed_checksum(ipv4->checksum, addresses);
+	if (packet->transport == TRANSPORT_TCP || *checksum) {
+		u16 sum = changed_checksum(*checksum, all);
+		*checksum = packet->transport == TRANSPORT_UDP && !sum ? 0xffff : sum;
+	}
+	ipv4->source = packet->source;
+	ipv4->destination = packet->destination;
+	ports[0] = packet->source_port;
+	ports[1] = packet->destination_port;
+	return FORWARD;
+}
+#endif
+
 /* Makes the frame what leaves. */
 fp_inline outcome fp_xdp_rewrite(struct xdp_md *context, struct packet *packet)
 {
@@ -200,7 +234,11 @@ fp_inline outcome fp_xdp_rewrite(struct xdp_md *context, struct packet *packet)
 	(void)context;
 #endif
 	if (packet->routed) {
-		packet->ipv4->checksum = fp_parse_aged_checksum(packet->ipv4);
+#if FOLLOWS_CONNECTIONS
+		if (packet->translates && fp_xdp_translate(packet) != FORWARD)
+			return REASON_MALFORMED;
+#endif
+		packet->ipv4->checksum = fp_parse_aged(packet->ipv4->checksum);
 		packet->ipv4->ttl--;
 		write_mac(packet->ethernet->destination, packet->new_destination);
 		write_mac(packet->ethernet->source, packet->new_source);

@@ -106,6 +106,24 @@ int64_t fpd_btf_size(const struct btf *btf, uint32_t type)
 	return btf__resolve_size(btf, type);
 }
 
+int fpd_btf_enumerator(const struct btf *btf, const char *type_name, const char *name,
+		       int64_t *value)
+{
+	int id = btf__find_by_name_kind(btf, type_name, BTF_KIND_ENUM);
+	if (id < 0)
+		return -1;
+	const struct btf_type *type = btf__type_by_id(btf, (uint32_t)id);
+	const struct btf_enum *named = btf_enum(type);
+	for (uint32_t i = 0; i < btf_vlen(type); i++) {
+		const char *found = btf__name_by_offset(btf, named[i].name_off);
+		if (found && strcmp(found, name) == 0) {
+			*value = named[i].val;
+			return 0;
+		}
+	}
+	return -1;
+}
+
 int64_t fpd_btf_percpu(const struct btf *btf, const char *name)
 {
 	int section = btf__find_by_name_kind(btf, ".data..percpu", BTF_KIND_DATASEC);

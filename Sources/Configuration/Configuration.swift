@@ -43,6 +43,11 @@ public enum LogLevel: String, CaseIterable, Sendable {
   case error, warning, notice, info, debug
 }
 
+/// Whether packets of tracked connections are accelerated.
+public enum ConnectionChoice: String, Sendable, CaseIterable {
+  case off, follow
+}
+
 /// What fpd works by: defaults, overridden by the file, overridden by the command line.
 public struct Configuration: Equatable, Sendable {
   /// What the file says about interfaces of one name, or of all names a shell pattern fits.
@@ -67,6 +72,7 @@ public struct Configuration: Equatable, Sendable {
   public var cacheDirectory = Sourced("/var/cache/fpd")
   public var logLevel = Sourced(LogLevel.notice)
   public var clang = Sourced("clang")
+  public var connections = Sourced(ConnectionChoice.off)
   /// Only decide, and compare with what the kernel does.
   public var shadow = Sourced(false)
 
@@ -97,6 +103,7 @@ public struct Configuration: Equatable, Sendable {
     add("cache_dir", .string(cacheDirectory.value), cacheDirectory.source)
     add("log_level", .string(logLevel.value.rawValue), logLevel.source)
     add("clang", .string(clang.value), clang.source)
+    add("connections", .string(connections.value.rawValue), connections.source)
     add("shadow", .bool(shadow.value), shadow.source)
     return .array(rows)
   }

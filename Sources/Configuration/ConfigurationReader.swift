@@ -13,7 +13,7 @@ struct ConfigurationReader {
     case stateDirectory = "state_dir"
     case cacheDirectory = "cache_dir"
     case logLevel = "log_level"
-    case clang, shadow
+    case clang, connections, shadow
   }
 
   private enum Answer: String, CaseIterable {
@@ -48,6 +48,10 @@ struct ConfigurationReader {
       case .logLevel:
         if let level = word(value, "log_level", LogLevel.self) { configuration.logLevel = level }
       case .clang: readClang(value)
+      case .connections:
+        if let choice = word(value, "connections", ConnectionChoice.self) {
+          configuration.connections = choice
+        }
       case .shadow:
         if let answer = word(value, "shadow", Answer.self) {
           configuration.shadow = Sourced(answer.value == .yes, from: answer.source)

@@ -14,7 +14,8 @@ import Glibc
 ///
 /// For a bit-field there is no member, its value is `(*(UNIT *)(pointer + OFFSET) >> SHIFT) & MASK` with
 /// `UNIT_S_M`, `SHIFT_S_M` and `MASK_S_M`. `KFUNC_F` is the BTF id of a function, `KSYM_V` the address of
-/// a symbol; 0 when this kernel does not tell, has a member of `struct net` or of another symbol's
+/// a symbol, `ENUM_E` the number of an enumerator (-1: there is none), `KERNEL_HZ` how often the kernel's clock
+/// ticks in a second; 0 when this kernel does not tell, has a member of `struct net` or of another symbol's
 /// structure in its place, or has none of the members that were declared of the symbol's structure.
 package struct KernelLayout: Sendable {
   package let text: String
@@ -22,6 +23,8 @@ package struct KernelLayout: Sendable {
   package let identity: String
   /// Functions and types that reading the kernel's memory needs and this kernel does not have.
   package let missing: [String]
+  /// Functions that some programs need and this kernel does not have.
+  package let lacking: [String]
   /// Modules of which no structure is known: they are not loaded, or tell no types.
   package let absentModules: [String]
 
@@ -29,6 +32,7 @@ package struct KernelLayout: Sendable {
   {
     let missing = Self.missing(declarations, source)
     self.missing = missing
+    lacking = declarations.optionalFunctions.filter { source.function($0) == nil }
     var writer = LayoutWriter(source)
     do throws(DatapathError) { text = try writer.write(declarations) } catch {
       // Without these no program would load: how the rest fits does not matter.

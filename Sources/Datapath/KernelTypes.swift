@@ -19,7 +19,8 @@ package final class KernelTypes: TypeSource {
     }
     kernel = loaded
     let names = declarations.structures.map(\.name)
-    let found = Self.find(names, declarations.functions, in: kernel, from: 1)
+    let called = declarations.functions + declarations.optionalFunctions
+    let found = Self.find(names, called, in: kernel, from: 1)
     for (name, id) in found.structures { add(name, id, of: kernel, module: nil) }
     functions = found.functions
     let elsewhere = declarations.structures.filter { structures[$0.name] == nil }
@@ -51,6 +52,19 @@ package final class KernelTypes: TypeSource {
   package func perProcessorOffset(_ name: String) -> UInt32? {
     let offset = fpd_btf_percpu(kernel, name)
     return offset < 0 ? nil : UInt32(offset)
+  }
+
+  package func enumerator(_ name: String, of type: String) -> Int64? {
+    var value: Int64 = 0
+    return fpd_btf_enumerator(kernel, type, name, &value) == 0 ? value : nil
+  }
+
+  /// The coarse clock moves once a tick.
+  package var ticksPerSecond: Int {
+    var tick = timespec()
+    guard clock_getres(CLOCK_MONOTONIC_COARSE, &tick) == 0, tick.tv_sec == 0, tick.tv_nsec > 0
+    else { return 0 }
+    return (1_000_000_000 + tick.tv_nsec / 2) / tick.tv_nsec
   }
 
   package func symbol(_ name: String) -> UInt64? { symbols[name] }

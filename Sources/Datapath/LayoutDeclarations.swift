@@ -17,6 +17,11 @@ package struct LayoutDeclarations: Equatable, Sendable {
     package var line: Int
   }
 
+  package struct Enumerator: Equatable, Sendable {
+    package var name: String
+    package var type: String
+  }
+
   package struct Structure: Equatable, Sendable {
     package var name: String
     /// The modules whose BTF may have it when the kernel's own has not; each tells the same.
@@ -27,6 +32,9 @@ package struct LayoutDeclarations: Equatable, Sendable {
 
   package var structures: [Structure] = []
   package var functions: [String] = []
+  /// Functions that only some programs need.
+  package var optionalFunctions: [String] = []
+  package var enumerators: [Enumerator] = []
   /// Variables that every processor has one of.
   package var perProcessor: [String] = []
   package var symbols: [String] = []
@@ -83,6 +91,15 @@ private struct LayoutParser {
     guard inside else { return }
     if let name = notes["percpu"] { declarations.perProcessor.append(try identifier(name)) }
     if let name = notes["kfunc"] { declarations.functions.append(try identifier(name)) }
+    if let name = notes[Self.optional] {
+      declarations.optionalFunctions.append(try identifier(name))
+    }
+    for (key, names) in notes where key.hasPrefix(Self.enumeration) {
+      let type = try identifier(String(key.dropFirst(Self.enumeration.count)))
+      for name in Self.words(names) {
+        declarations.enumerators.append(.init(name: try identifier(name), type: type))
+      }
+    }
     if let name = notes["ksym"] { declarations.symbols.append(try identifier(name)) }
     try take(words: Self.words(code), notes)
   }
@@ -111,12 +128,16 @@ private struct LayoutParser {
     return pieces
   }
 
+  private static let optional = "kfunc if there"
+  private static let enumeration = "enum "
+
   /// `key: value` of a comment that tells this program something.
   private static func note(_ comment: String) -> (String, String)? {
     let halves = comment.split(separator: ":", maxSplits: 1)
     guard halves.count == 2 else { return nil }
-    let key = words(String(halves[0])).joined()
-    guard ["layout", "path", "module", "kfunc", "ksym", "percpu"].contains(key) else { return nil }
+    let key = words(String(halves[0])).joined(separator: " ")
+    let known = ["layout", "path", "module", "kfunc", optional, "ksym", "percpu"]
+    guard known.contains(key) || key.hasPrefix(enumeration) else { return nil }
     return (key, String(halves[1].drop { $0 == " " }.reversed().drop { $0 == " " }.reversed()))
   }
 

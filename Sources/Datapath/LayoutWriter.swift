@@ -35,7 +35,13 @@ struct LayoutWriter<Source: TypeSource> {
       define("HAS_PERCPU_\(name)", offset == nil ? 0 : 1)
       define("PERCPU_\(name)", offset ?? 0)
     }
-    for name in declarations.functions { define("KFUNC_\(name)", source.function(name) ?? 0) }
+    for name in declarations.functions + declarations.optionalFunctions {
+      define("KFUNC_\(name)", source.function(name) ?? 0)
+    }
+    for named in declarations.enumerators {
+      define("ENUM_\(named.name)", source.enumerator(named.name, of: named.type) ?? -1)
+    }
+    define("KERNEL_HZ", source.ticksPerSecond)
     for name in declarations.symbols {
       define("KSYM_\(name)", "0x" + String(source.symbol(name) ?? 0, radix: 16) + "ULL")
     }

@@ -11,6 +11,10 @@ package protocol TypeSource {
   /// The BTF id of a function of the kernel itself.
   func function(_ name: String) -> UInt32?
   func symbol(_ name: String) -> UInt64?
+  /// The number that an enumeration of the kernel itself gives a name.
+  func enumerator(_ name: String, of type: String) -> Int64?
+  /// How often in a second the kernel's clock ticks.
+  var ticksPerSecond: Int { get }
 }
 
 extension TypeSource {

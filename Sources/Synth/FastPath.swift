@@ -109,6 +109,9 @@ package struct FastPath: Sendable {
     }
     var intoBridges = false
     if let rules { variables.append("filter", ["definitions": .string(rules.definitions)]) }
+    if let connections = modules.first(where: { $0.module == .conntrack }) {
+      variables.append("connections", ["nat": connections.conf["nat"] ?? false])
+    }
     if let router = modules.first(where: { $0.module == .router }) {
       let checks = router.conf["rp_filter"]?.string != "off"
       variables.append("router", ["checks_path": .bool(checks)])
@@ -136,7 +139,8 @@ package struct FastPath: Sendable {
     if hooks.bridge.contains(where: { !$0.isEmpty }) { flags |= 4 }
     if interface.device.isVeth { flags |= interface.hook == .genericXDP ? 16 : 8 }
     return bytes(
-      of: [flags, interface.device.receiveHandler] + words(of: hooks) + (rules?.words ?? []))
+      of: [flags, interface.device.receiveHandler] + words(of: hooks)
+        + (rules?.words ?? []))
   }
 }
 

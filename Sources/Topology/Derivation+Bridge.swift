@@ -32,7 +32,7 @@ extension Derivation {
     // routed are worth a program.
     let free =
       !slowPath[judged...].contains { all.contains($0.reason) } && firewall.hooksKnown
-      && !(firewall.mayAskForBridged && (callsIPTables(settings) || !firewall.judges))
+      && !(firewall.mayAskForBridged && (callsIPTables(settings) || !firewall.decides))
     if port != nil, free {
       fast.insert(.bridge)
       bridgesForRouter = firewall.mayAskForBridged

@@ -31,7 +31,8 @@ extension Derivation {
     guard free, reachable else { return }
     let firewall = surroundings.firewall
     if firewall.judges { fast.insert(.filter) }
-    if firewall.letsRoutedPass || firewall.judges { fast.insert(.router) }
+    if firewall.decides, firewall.tracking != nil { fast.insert(.conntrack) }
+    if firewall.letsRoutedPass || firewall.decides { fast.insert(.router) }
   }
 
   private mutating func addFilter() {
@@ -42,7 +43,13 @@ extension Derivation {
       punt(.netfilterHook, firewall.strangers.joined(separator: ", "))
     }
     for problem in surroundings.state.problems { punt(.unreadable, problem.part) }
-    if firewall.defragments { punt(.netfilterHook, "defragmentation") }
+    if let tracking = firewall.tracking {
+      nodes.append(
+        Node(
+          module: .conntrack, conf: JSON.Object([("nat", .bool(tracking.translates))]), next: nil))
+    } else if firewall.defragments {
+      punt(.netfilterHook, "defragmentation")
+    }
     if !firewall.judges { leaveRules() }
     if firewall.isActive || firewall.judges {
       var conf = JSON.Object()
@@ -59,6 +66,7 @@ extension Derivation {
     if !unknown.isEmpty { punt(.unmodelledRules, unknown.joined(separator: ", ")) }
     let effects = firewall.summary?.effects ?? []
     if !effects.isEmpty { punt(.ruleEffect, effects.joined(separator: ", ")) }
+    guard firewall.tracking == nil else { return }
     if firewall.conntrack { punt(.conntrack) }
     if firewall.natHooks || !firewall.natTables.isEmpty {
       let tables = firewall.natTables.joined(separator: ", ")

@@ -30,6 +30,9 @@ package struct InterfaceGraph: Equatable, Sendable {
   /// Whether a program decides by firewall rules what becomes of packets.
   package var judgesRules: Bool { fast.contains(.filter) }
 
+  /// Whether a program looks up the connections that packets belong to.
+  package var followsConnections: Bool { fast.contains(.conntrack) }
+
   /// What keeps the interface slow as a whole, if anything.
   package var obstacle: SlowPath? { slowPath.first { $0.scope == .interface } }
 }
@@ -62,7 +65,7 @@ package struct DeviceTraits: Equatable, Sendable {
 /// to leave alone what the fast path takes.
 package struct HarmlessHooks: Equatable, Sendable {
   /// How many functions on one hook programs have room for.
-  package static let capacity = 8
+  package static let capacity = 12
 
   package var ipv4: [[UInt64]] = Array(repeating: [], count: 5)
   package var bridge: [[UInt64]] = Array(repeating: [], count: 5)
@@ -77,7 +80,7 @@ package struct Node: Equatable, Sendable {
   package var next: Module?
 }
 
-package enum Module: String, Sendable { case bridge, filter, router }
+package enum Module: String, Sendable { case bridge, conntrack, filter, router }
 
 package struct SlowPath: Equatable, Sendable {
   package enum Scope: String, Sendable { case packets, interface }

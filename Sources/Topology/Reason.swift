@@ -37,6 +37,14 @@ package enum Reason: String, CaseIterable, Sendable {
   case encapsulatedRoutes = "encapsulated-routes"
   case ipsec = "ipsec-policies"
   case conntrack
+  case fragment
+  case connectionNew = "connection-new"
+  case connectionState = "connection-state"
+  case connectionWindow = "connection-window"
+  case connectionExtension = "connection-extension"
+  case connectionProtocol = "connection-protocol"
+  case connectionChecksum = "connection-checksum"
+  case natEgress = "nat-egress"
   case nat
   case netfilterHook = "netfilter-hook"
   case unmodelledRules = "unmodelled-rules"
@@ -131,6 +139,16 @@ package enum Reason: String, CaseIterable, Sendable {
     case .encapsulatedRoutes: "some routes encapsulate (MPLS, SEG6 or other lightweight tunnels)"
     case .ipsec: "IPsec policies exist; packets may have to be encrypted"
     case .conntrack: "connection tracking sees every packet"
+    case .fragment: "fragments are put together before their connection is looked up"
+    case .connectionNew: "no connection of the kernel's table has these addresses and ports"
+    case .connectionState:
+      "the connection is not established in both directions, or the packet begins or ends it"
+    case .connectionWindow: "the kernel follows the connection's TCP window"
+    case .connectionExtension:
+      "the kernel counts, rewrites or tells something for each packet of the connection"
+    case .connectionProtocol: "connections of other protocols than TCP and UDP are the kernel's"
+    case .connectionChecksum: "the checksum of TCP or UDP is wrong, or cannot be verified here"
+    case .natEgress: "the connection was masqueraded for another device"
     case .nat: "addresses may be translated"
     case .netfilterHook: "a netfilter hook that is not understood is on the path"
     case .unmodelledRules: "rules with matches or targets that are not understood"
@@ -204,7 +222,8 @@ extension Reason {
     .portFlag, .spanningTreeGroups, .bridgeFilter, .bridgeNetfilter, .sourceUnknown, .sourceMoved,
     .ageingRefresh, .destinationUnknown, .samePort, .isolatedPort, .vlanNotAllowed, .changed,
     .vlanProtocol, .vlanStatistics, .qinq, .ruleUnknown, .ruleEffect, .rulesTooMany, .rulesMet,
-    .localRoutes, .rulesChanged,
+    .localRoutes, .rulesChanged, .fragment, .connectionNew, .connectionState, .connectionWindow,
+    .connectionExtension, .connectionProtocol, .connectionChecksum, .natEgress,
   ]
 
   /// The first counter of a reason.
@@ -240,7 +259,9 @@ extension Reason {
       .netfilterEgress:
       "egress"
     case .netfilterHook, .unmodelledRules, .filterRules, .rulesUnwatched, .rulesChanged,
-      .conntrack, .nat, .ruleUnknown, .ruleEffect, .rulesTooMany, .rulesMet:
+      .conntrack, .nat, .fragment, .connectionNew, .connectionState, .connectionWindow,
+      .connectionExtension, .connectionProtocol, .connectionChecksum, .natEgress, .ruleUnknown,
+      .ruleEffect, .rulesTooMany, .rulesMet:
       "filter"
     default: "router"
     }

@@ -18,9 +18,11 @@ struct Surroundings {
   /// Policy rules that are not those every namespace starts with, or are missing of these.
   let customRules: Int
 
-  init(_ state: NetworkState, _ rules: RulesSummary? = nil) {
+  init(
+    _ state: NetworkState, _ rules: RulesSummary? = nil, followsConnections: Bool = false
+  ) {
     self.state = state
-    firewall = Firewall(state, rules)
+    firewall = Firewall(state, rules, followsConnections: followsConnections)
     linksByIndex = Dictionary(
       state.links.indices.map { (state.links[$0].index, $0) }, uniquingKeysWith: { $1 })
     addressed = Set(state.addresses.lazy.filter { $0.family == .ipv4 }.map(\.link))
@@ -96,12 +98,14 @@ struct Firewall {
   var defragments = false
   /// How many functions that depend on rules stand at each point.
   private var chains = Array(repeating: 0, count: 5)
+  /// How connections are followed, where programs can do so.
+  private(set) var tracking: Tracking?
   /// What the rules were compiled to.
   let summary: RulesSummary?
   /// Whether a program notices when the rules change.
   let isWatched: Bool
 
-  init(_ state: NetworkState, _ summary: RulesSummary?) {
+  init(_ state: NetworkState, _ summary: RulesSummary?, followsConnections: Bool) {
     self.summary = summary
     // In the midst of a change nothing is known of them; programs notice that, too.
     isWatched = state.ruleEpoch?.isWatched ?? true
@@ -120,10 +124,15 @@ struct Firewall {
       if hook.point.isOnTheWay { take(hook) }
       remember(hook)
     }
+    // Rules and connections together are more than the verifier takes of one program, as yet.
+    if followsConnections, rulesets.isEmpty { tracking = Tracking(hooks) }
   }
 
   /// Whether a routed packet meets nothing but what is harmless.
-  var letsRoutedPass: Bool { isUnderstood && rulesets.isEmpty }
+  var letsRoutedPass: Bool { isUnderstood && rulesets.isEmpty && tracking == nil }
+
+  /// Whether programs know what becomes of a packet that meets more than that.
+  var decides: Bool { judges || isUnderstood && rulesets.isEmpty && tracking != nil }
 
   /// Whether a bridge may have bridged packets meet rules, now or as soon as it is told to.
   var mayAskForBridged: Bool { bridgeNetfilter && !letsRoutedPass }
@@ -135,7 +144,8 @@ struct Firewall {
   }
 
   private var isUnderstood: Bool {
-    hooksKnown && strangers.isEmpty && !conntrack && !natHooks && !defragments && fits
+    let isTracked = conntrack || natHooks || defragments
+    return hooksKnown && strangers.isEmpty && (!isTracked || tracking != nil) && fits
   }
 
   /// Whether programs have room for what stands on each hook.

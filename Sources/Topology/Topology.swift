@@ -5,10 +5,10 @@ import OrderedJSON
 /// Derives the processing graph from a namespace's state: a pure function.
 package enum Topology {
   package static func derive(
-    _ state: NetworkState, rules: RulesSummary? = nil,
+    _ state: NetworkState, rules: RulesSummary? = nil, followsConnections: Bool = false,
     preference: (String) -> HookPreference = { _ in .auto }
   ) -> ProcessingGraph {
-    let surroundings = Surroundings(state, rules)
+    let surroundings = Surroundings(state, rules, followsConnections: followsConnections)
     var graph = ProcessingGraph()
     graph.hooks = surroundings.firewall.harmless
     graph.interfaces.reserveCapacity(state.links.count)
@@ -55,7 +55,8 @@ struct Derivation {
     graph.device.isVeth = link.kind == .veth
     graph.device.bridgesExist = surroundings.bridgesExist
     graph.device.meetsVLANs = meetsVLANs
-    graph.device.rulesExist = !surroundings.firewall.rulesets.isEmpty
+    let firewall = surroundings.firewall
+    graph.device.rulesExist = !firewall.rulesets.isEmpty || firewall.tracking != nil
     graph.device.receiveHandler = surroundings.view(link).receiveHandlerAddress
     return graph
   }

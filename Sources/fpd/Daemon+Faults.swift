@@ -50,6 +50,9 @@ extension Daemon {
   /// From now on a pilot's news are heard.
   func heed(_ pilot: Pilot) {
     tracker.withoutOurs = { [unowned pilot] in pilot.withoutOurs($0) }
+    tracker.followsConnections = { [unowned self, unowned pilot] in
+      configuration.connections.value == .follow && pilot.followsConnections
+    }
     pilot.onChange = { [unowned self, unowned pilot] in
       pilot.chooseAgain(tracker.graph, tracker.state.ruleEpoch, rulebook)
       settle()

@@ -85,6 +85,10 @@ final class Pilot {
 
   var isSettled: Bool { deployment.isSettled }
 
+  /// Whether programs could look up connections on this kernel. In shadow mode they do not: what NAT makes of a
+  /// packet would not be found again.
+  var followsConnections: Bool { layout.lacking.isEmpty && shadow == nil }
+
   /// Whether something failed that may go better another time.
   var hasFailed: Bool { deployment.hasFailed }
 

@@ -7,7 +7,7 @@ let usage = """
     demo               a router and a bridge with plain commands: how much faster with fpd, and why
     bench [--quick] [--only links|rules|routes|programs|firewall] [--output DIRECTORY]
                        how soon fpd follows, and what it costs, at scale
-    bench speed [--quick] [--only router|bridge|gateway|punt|tcp] [--output DIRECTORY]
+    bench speed [--quick] [--only router|bridge|gateway|nat|punt|tcp] [--output DIRECTORY]
                        how many packets a CPU forwards, with fpd and without
     shell [TOPOLOGY]   a lab to step into by hand
   """

@@ -71,6 +71,8 @@ static fp_unused long (*const bpf_skb_load_bytes)(const void *skb, u32 offset, v
 						  u32 size) = (void *)26;
 static fp_unused long (*const bpf_xdp_load_bytes)(void *xdp, u32 offset, void *to,
 						  u32 size) = (void *)189;
+static fp_unused long (*const bpf_l4_csum_replace)(void *skb, u32 offset, u64 from, u64 to,
+						   u64 flags) = (void *)11;
 static fp_unused long (*const bpf_skb_vlan_push)(void *skb, u16 protocol, u16 control) = (void *)18;
 static fp_unused long (*const bpf_skb_vlan_pop)(void *skb) = (void *)19;
 static fp_unused long (*const bpf_xdp_adjust_head)(void *xdp, s32 by) = (void *)44;

@@ -7,7 +7,8 @@
  *
  * One member a line. "path" says where a member lies deeper than its name tells, "module" which module's
  * type information may hold the structure (of several, the first that does), "kfunc" and "ksym" ask for a
- * function's id and an address.
+ * function's id and an address, "enum" for numbers that have names. Without a kfunc no program can be made,
+ * unless it is asked for "if there".
  */
 #ifndef FPM_KERNEL_TYPES_H
 #define FPM_KERNEL_TYPES_H
@@ -15,6 +16,12 @@
 /* layout: begin */
 /* kfunc: bpf_cast_to_kern_ctx */
 /* kfunc: bpf_rdonly_cast */
+/* kfunc if there: bpf_xdp_ct_lookup */
+/* kfunc if there: bpf_skb_ct_lookup */
+/* kfunc if there: bpf_ct_release */
+/* kfunc if there: bpf_ct_change_timeout */
+/* enum nf_ct_ext_id: NF_CT_EXT_HELPER NF_CT_EXT_NAT NF_CT_EXT_ACCT NF_CT_EXT_ECACHE */
+/* enum nf_ct_ext_id: NF_CT_EXT_TIMEOUT NF_CT_EXT_ACT_CT */
 /* ksym: ptype_all */
 /* percpu: softnet_data */
 /* percpu: udp_memory_per_cpu_fw_alloc */
@@ -65,6 +72,8 @@ struct xdp_rxq_info {
 };
 struct sk_buff {
 	struct net_device *dev;
+	u64 _nfct;
+	u32 csum;
 	u32 ip_summed : 2;
 	u32 mark;
 	u32 vlan_all;
@@ -136,6 +145,10 @@ struct net {
 	u8 sysctl_ip_fwd_update_priority; /* path: ipv4.sysctl_ip_fwd_update_priority */
 	void *hooks_ipv4[0];		  /* path: nf.hooks_ipv4 */
 	void *hooks_bridge[0];		  /* path: nf.hooks_bridge */
+	u8 ct_checksum;			  /* path: ct.sysctl_checksum */
+	u32 tcp_timeouts[0];		  /* path: ct.nf_ct_proto.tcp.timeouts */
+	u8 tcp_be_liberal;		  /* path: ct.nf_ct_proto.tcp.tcp_be_liberal */
+	u32 udp_timeouts[0];		  /* path: ct.nf_ct_proto.udp.timeouts */
 	u32 policy_count[0];		  /* path: xfrm.policy_count */
 	u8 policy_default[0];		  /* path: xfrm.policy_default */
 };
@@ -230,6 +243,37 @@ struct nexthop {
 struct nh_info {
 	u8 reject_nh;
 	void *fib_nhc[0];
+};
+/* Connections. */
+struct nf_conn {
+	u32 timeout;
+	u64 status;
+	struct nf_ct_ext *ext;
+	void *tuplehash[0];
+	u8 tcp_seen[0]; /* path: proto.tcp.seen */
+	u8 tcp_state;	/* path: proto.tcp.state */
+};
+struct nf_conntrack_tuple_hash {
+	void *tuple[0];
+};
+struct nf_conntrack_tuple {
+	u32 source;	      /* path: src.u3.ip */
+	u16 source_port;      /* path: src.u.all */
+	u32 destination;      /* path: dst.u3.ip */
+	u16 destination_port; /* path: dst.u.all */
+};
+struct ip_ct_tcp_state {
+	u8 flags;
+};
+struct nf_ct_ext {
+	u8 offset[0];
+};
+struct nf_conn_nat {
+	s32 masq_index;
+};
+struct nf_conntrack_ecache {
+	u64 cache;
+	u32 missed;
 };
 struct net_bridge_port { /* module: bridge */
 	struct net_bridge *br;

@@ -30,6 +30,10 @@ int fpd_btf_member_find(const struct btf *btf, uint32_t structure, const char *n
 /* The size of a type in bytes, negative when it has none. */
 int64_t fpd_btf_size(const struct btf *btf, uint32_t type);
 
+/* The number that an enumeration gives a name; negative when it does not. */
+int fpd_btf_enumerator(const struct btf *btf, const char *type_name, const char *name,
+		       int64_t *value);
+
 /* Where a variable lies in the part that every processor has a copy of; negative when there is none. */
 int64_t fpd_btf_percpu(const struct btf *btf, const char *name);
 

@@ -127,7 +127,9 @@ extension Speed {
   }
 
   private static func start(_ hook: String, in namespace: Namespace) throws -> Fpd {
-    try Fpd(in: namespace, configuration: "defaults: {hook: \(hook)}\n", logLevel: "warning")
+    try Fpd(
+      in: namespace, configuration: "defaults: {hook: \(hook)}\nconnections: follow\n",
+      logLevel: "warning")
   }
 
   /// What fpd costs for packets it leaves to the kernel: those for the machine itself, which has its

@@ -51,7 +51,7 @@ final class Speed {
     results.cpu = cpu
   }
 
-  private enum Part: String, CaseIterable { case router, bridge, gateway, punt, tcp }
+  private enum Part: String, CaseIterable { case router, bridge, gateway, nat, punt, tcp }
 
   private func run(_ parts: [Part]) throws {
     _ = Machine.json  // before this benchmark is what keeps the machine busy
@@ -60,6 +60,7 @@ final class Speed {
       case .router: try router()
       case .gateway: try gateway()
       case .bridge: try bridge()
+      case .nat: try nat()
       case .punt: try punting()
       case .tcp: try streams()
       }

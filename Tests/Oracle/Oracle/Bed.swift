@@ -17,6 +17,7 @@ final class Bed {
   private let gate: Gate
   let hook: String
   private let hasFpd: Bool
+  let isTracked: Bool
   private(set) var fpd: Fpd?
   private var isFrozen = false
   /// Frames that were heard at the ends of cables in the stages before.
@@ -27,6 +28,7 @@ final class Bed {
   /// `hook` is where fpd is to work; without fpd there is none.
   init(_ trial: Trial, hook: String, hasFpd: Bool) throws {
     (cables, self.hook, self.hasFpd) = (trial.cables, hook, hasFpd)
+    isTracked = trial.isTracked
     router = try bed.add("r", ipv6: trial.hasIPv6 ? .quiet : .off)
     try router.inside { try Self.tame() }
     gate = try Gate(in: router)
@@ -103,10 +105,14 @@ final class Bed {
     }
   }
 
+  private var configuration: String {
+    "defaults:\n  hook: \(hook)\n" + (isTracked ? "connections: follow\n" : "")
+  }
+
   private func startFpd() throws {
     if !hasFpd { return }
     fpd = try Fpd(
-      in: router, configuration: "defaults:\n  hook: \(hook)\n", logLevel: "info", reusing: fpd)
+      in: router, configuration: configuration, logLevel: "info", reusing: fpd)
   }
 
   /// Ends fpd as an administrator would; its exit status, 0 where there was none.

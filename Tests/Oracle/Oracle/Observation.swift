@@ -217,8 +217,16 @@ extension Bed {
     let done = try router.attempt(["conntrack", "-L"])
     // One that lies where the table is being read may be told twice.
     // tolerated: the connection of VXLAN's outer packets, in which the router says what it says by itself
-    return Set(Self.lines(done.output)).sorted().filter { !$0.contains(" dport=4789 ") }.map { line in
-      let words = line.split(separator: " ").map(String.init)
+    return Set(Self.lines(done.output)).sorted().filter { !$0.contains(" dport=4789 ") }.map {
+      line in
+      var words = line.split(separator: " ").map(String.init)
+      // tolerated: the state after an RST, of connections that get any
+      if isTracked, words.count > 3, words[0] == "tcp",
+        let port = words.first(where: { $0.hasPrefix("sport=") })?.dropFirst(6).last,
+        "02468".contains(port)
+      {
+        words[3] = "any"
+      }
       return words.enumerated().filter { place, word in
         !(place == 2 && Int(word) != nil) && !word.hasPrefix("use=")
       }

@@ -15,6 +15,8 @@ package struct Trial: Equatable, Sendable {
   package var hosts: Set<Int> = []
   /// Whether the router has IPv6.
   package var hasIPv6 = false
+  /// Whether fpd is to follow connections.
+  package var isTracked = false
   /// Command lines that build the network, before fpd is started.
   package var build: [String]
   package var stages: [Stage] = []
@@ -59,6 +61,7 @@ extension Trial {
     [
       "name": .string(name), "cables": .number(cables),
       "hosts": .array(hosts.sorted().map { .number($0) }), "ipv6": .bool(hasIPv6),
+      "tracked": .bool(isTracked),
       "build": .array(build.map { .string($0) }),
       "stages": .array(
         stages.map { stage in
@@ -87,6 +90,7 @@ extension Trial {
     self.cables = Int(cables)
     hosts = Set((json["hosts"]?.array ?? []).compactMap { $0.int.map { Int($0) } })
     hasIPv6 = json["ipv6"]?.bool ?? false
+    isTracked = json["tracked"]?.bool ?? false
     build = try strings(json["build"], "build")
     for stage in json["stages"]?.array ?? [] {
       guard let manner = stage["manner"]?.string.flatMap(Manner.init(rawValue:)) else {

@@ -14,6 +14,7 @@ extension TrialMaker {
   /// Something an administrator might do.
   mutating func change() -> Change {
     if world.hasVLANs, chance.percent(35) { return vlan() }
+    if world.isTracked, chance.percent(50) { return connection() }
     let hasBridge = !world.bridges.isEmpty
     let hasIP = !world.devices.isEmpty
     switch chance.below(100) {

@@ -4,6 +4,7 @@ import Lab
 extension TrialMaker {
   /// A frame from somewhere.
   mutating func shot(_ door: World.Door) -> Trial.Shot {
+    if !flows.isEmpty, chance.percent(75) { return flowing() }
     var shot: Trial.Shot
     firstPort = UInt16(1024 + 16 * door.port)
     switch chance.below(100) {
@@ -97,7 +98,7 @@ extension TrialMaker {
   }
 
   /// With which the sum over the header has to carry when the TTL goes down: once in 65,536 by chance.
-  private static func identification(of packet: IPv4) -> UInt16 {
+  static func identification(of packet: IPv4) -> UInt16 {
     var packet = packet
     packet.identification = 0
     let header = packet.bytes.prefix(20)
@@ -141,7 +142,7 @@ extension TrialMaker {
   }
 
   /// How much a packet carries, often as much as fits.
-  private mutating func payload(_ header: Int) -> [UInt8] {
+  mutating func payload(_ header: Int) -> [UInt8] {
     switch chance.below(100) {
     case 0..<60: return filler(chance.below(80))
     case 60..<75: return filler(chance.below(1400))

@@ -12,6 +12,8 @@ package struct TrialMaker {
   var undo: [[String]] = []
   /// Of those who send now: connections of two hosts do not want the same port.
   var firstPort: UInt16 = 1024
+  /// Connections that were made.
+  var flows: [Flow] = []
   /// Tells frames from one another.
   var number: UInt16 = 0
   /// Which of iptables' tools this trial uses: both at once is a mess in Linux, too.
@@ -37,6 +39,7 @@ package struct TrialMaker {
     var trial = Trial(
       name: world.name, cables: world.cables, hosts: world.hosts, hasIPv6: world.hasIPv6,
       build: world.build)
+    trial.isTracked = world.isTracked
     for number in 0..<stages {
       var stage = Trial.Stage()
       stage.manner =

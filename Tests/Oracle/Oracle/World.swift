@@ -16,6 +16,8 @@ struct World {
   var ports: [String] = []
   var bridges: [String] = []
   var hasVLANs = false
+  /// Connections are followed, and fpd is told to do so, too.
+  var isTracked = false
   /// Networks that are routed somewhere: addresses in them are good destinations.
   var networks: [UInt32]
 
@@ -42,6 +44,7 @@ struct World {
   /// Those that need what not every kernel has: asked for by name, so that a seed means the same everywhere.
   static let further: [(name: String, make: @Sendable (inout Chance) -> World)] = [
     ("vlans", { vlans(&$0) }), ("vrf", { vrf(&$0) }),
+    ("connections", { connections(&$0) }),
   ]
 
   /// With the settings that a distribution brings: many check the way back.

@@ -33,6 +33,19 @@ struct OracleTests {
     #expect(summary.unsteady * 5 <= summary.trials, "\(summary.unsteady) of \(summary.trials)")
   }
 
+  /// The same where connections are followed, of a router that every kernel can be.
+  @Test func followsConnectionsAsLinuxDoes() throws {
+    var campaign = Campaign()
+    campaign.kind = "connections"
+    if let seed = Self.number("FPD_ORACLE_SEED") { campaign.seed = UInt64(seed) }
+    campaign.trials = min(Self.number("FPD_ORACLE_TRIALS") ?? 25, 25)
+    let summary = try campaign.run()
+    print(summary.text)
+    #expect(summary.failures.isEmpty)
+    #expect(summary.fates["forwarded"] ?? 0 > 50 * summary.trials, "\(summary.fates)")
+    #expect(summary.unsteady * 5 <= summary.trials, "\(summary.unsteady) of \(summary.trials)")
+  }
+
   /// A trial is the same when it was written and read.
   @Test func trialsAreKeptWhole() throws {
     for number in 0..<40 {

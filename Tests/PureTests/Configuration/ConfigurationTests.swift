@@ -24,6 +24,7 @@ private func parse(_ text: String) throws(ConfigurationError) -> Configuration {
     log_level: debug
     clang: /usr/bin/clang-16
     shadow: true
+    connections: follow
     """
 
   @Test func everyValueKnowsItsLine() throws {
@@ -38,7 +39,8 @@ private func parse(_ text: String) throws(ConfigurationError) -> Configuration {
         "interfaces.veth*.hook off fpd.yaml:7", "socket /run/a.sock fpd.yaml:8",
         "socket_group netdev fpd.yaml:9", "state_dir /run/a fpd.yaml:10",
         "cache_dir /var/a fpd.yaml:11", "log_level debug fpd.yaml:12",
-        "clang /usr/bin/clang-16 fpd.yaml:13", "shadow true fpd.yaml:14",
+        "clang /usr/bin/clang-16 fpd.yaml:13", "connections follow fpd.yaml:15",
+        "shadow true fpd.yaml:14",
       ])
   }
 

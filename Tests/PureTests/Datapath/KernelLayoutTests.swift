@@ -8,6 +8,7 @@ private struct FakeKernel: TypeSource {
   var fields: [String: KernelField] = [:]
   var functions: [String: UInt32] = [:]
   var symbols: [String: UInt64] = [:]
+  var enumerators: [String: Int64] = [:]
 
   func structure(_ name: String, module: String?) -> KernelStructure? {
     guard let found = structures[name], found.module == nil || found.module == module else {
@@ -23,6 +24,8 @@ private struct FakeKernel: TypeSource {
   func function(_ name: String) -> UInt32? { functions[name] }
   func perProcessorOffset(_ name: String) -> UInt32? { nil }
   func symbol(_ name: String) -> UInt64? { symbols[name] }
+  func enumerator(_ name: String, of type: String) -> Int64? { enumerators["\(type).\(name)"] }
+  var ticksPerSecond: Int { 250 }
 }
 
 @Suite struct KernelLayoutTests {

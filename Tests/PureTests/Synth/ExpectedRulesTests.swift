@@ -37,18 +37,21 @@ import Topology
     #expect(header.contains("LEGACY_TABLES_MAX = \(ExpectedRules.tablesMax) }"))
     #expect(header.contains("HOOK_FUNCTIONS = \(HarmlessHooks.capacity) }"))
     #expect(words.count == 8 * HarmlessHooks.capacity + 1 + 2 * ExpectedRules.tablesMax + 3)
-    #expect(Array(words[8..<16]) == [0x1000] + Array(repeating: 0, count: 7))
-    #expect(Array(words[16..<24]) == [0x4000] + Array(repeating: 0, count: 7))
-    #expect(Array(words[64..<67]) == [1, 0x1008, 0x2000])
-    #expect(Array(words[81...]) == [5, 0x3004, 7])
+    let (size, tables) = (HarmlessHooks.capacity, 8 * HarmlessHooks.capacity)
+    let rest = [UInt64](repeating: 0, count: size - 1)
+    #expect(Array(words[size..<2 * size]) == [0x1000] + rest)
+    #expect(Array(words[2 * size..<3 * size]) == [0x4000] + rest)
+    #expect(Array(words[tables..<tables + 3]) == [1, 0x1008, 0x2000])
+    #expect(Array(words[(tables + 17)...]) == [5, 0x3004, 7])
   }
 
   @Test func onlyWhatIsOnTheWayIsCompared() throws {
     let input = hook(.input, "nft_do_chain_ipv4", 0x11, owner: 0x4000)
     let mangle = hook(.output, "ipt_do_table", 0x10, owner: 0x5000, .init(place: 1, ruleset: 2))
     let words = try #require(ExpectedRules(epoch([input, legacy, mangle]))).words
-    #expect(words[64] == 1)
-    #expect(Array(words[82...]) == [0, 0], "commits that concern no packet here matter")
+    let tables = 8 * HarmlessHooks.capacity
+    #expect(words[tables] == 1)
+    #expect(Array(words[(tables + 18)...]) == [0, 0], "commits that concern no packet here matter")
   }
 
   @Test func oneTableOnSeveralHooksIsComparedOnce() {

@@ -31,6 +31,9 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
   case bridgeFilterAllTC = "bridge-filter-all-tc"
   /// Few rules that ask sets: the first is asked in front of the loop.
   case bridgeFilterSetTC = "bridge-filter-set-tc"
+  case connectionsXDP = "connections-xdp"
+  case connectionsNATXDP = "connections-nat-xdp"
+  case connectionsNATTC = "connections-nat-tc"
   case generalXDP = "general-xdp"
   case generalTC = "general-tc"
 
@@ -41,6 +44,7 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
   /// A port of a bridge with all that a program can have.
   var isWhole: Bool { self == .bridgeFilterAllTC || self == .bridgeFilterSetTC }
   var isBridge: Bool { rawValue.hasPrefix("bridge") }
+  var isTracked: Bool { rawValue.hasPrefix("connections") }
 
   /// The layout differs with each kernel; this stands in its place.
   static let layout = "/* the layout of this kernel */\n"
@@ -48,7 +52,9 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
   /// What is to be done on `interface`.
   var graph: ProcessingGraph {
     let preference: HookPreference = isXDP ? .xdp : .tc
-    return Topology.derive(state, rules: classifier == nil ? nil : .oneChain) { _ in preference }
+    return Topology.derive(
+      state, rules: classifier == nil ? nil : .oneChain, followsConnections: isTracked
+    ) { _ in preference }
   }
 
   /// What rules look at.
@@ -92,6 +98,14 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
     case .filterPolicyXDP, .filterXDP, .filterTC, .filterAllXDP, .filterAllTC:
       var state = NetworkState.router()
       state.hooks = [.legacyForward]
+      return state
+    case .connectionsXDP:
+      var state = NetworkState.router()
+      state.hooks = NetfilterHook.tracking(translates: false)
+      return state
+    case .connectionsNATXDP, .connectionsNATTC:
+      var state = NetworkState.router()
+      state.hooks = NetfilterHook.tracking(translates: true)
       return state
     case .routerIntoBridges:
       var state = NetworkState.router()
@@ -149,7 +163,7 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
     let interface = try #require(graph[interface])
     let rules = classifier.map { shape in
       JudgedRules(
-        epoch: RuleEpoch([.legacyForward], generation: nil, replaces: 5), shape: shape)
+        epoch: RuleEpoch(state.hooks ?? [], generation: nil, replaces: 5), shape: shape)
     }
     let program = try #require(
       try fastPath.program(for: interface, hooks: graph.hooks, rules: rules))
@@ -204,6 +218,17 @@ extension NetfilterHook {
       family: family, point: point, priority: 0, function: function, table: "", chain: "")
     hook.address = address
     return hook
+  }
+
+  /// As the kernel puts connection tracking there, and NAT with the first chain that wants it.
+  static func tracking(translates: Bool) -> [NetfilterHook] {
+    [
+      at(.ipv4, .prerouting, "ipv4_conntrack_defrag", address: 0x71),
+      at(.ipv4, .prerouting, "ipv4_conntrack_in", address: 0x72),
+    ] + (translates ? [at(.ipv4, .prerouting, "nf_nat_ipv4_pre_routing", address: 0x73)] : [])
+      + (translates ? [at(.ipv4, .postrouting, "nf_nat_ipv4_out", address: 0x74)] : []) + [
+        at(.ipv4, .postrouting, "nf_confirm", address: 0x75)
+      ]
   }
 
   static let sabotage = at(.ipv4, .prerouting, "ip_sabotage_in [br_netfilter]", address: 0x51)

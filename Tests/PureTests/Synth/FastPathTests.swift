@@ -141,7 +141,7 @@ import Topology
 
   // MARK: Constants
 
-  /// Words of `config`: flags, rx_handler, and for each of eight hooks a count and eight functions.
+  /// Words of `config`: flags, rx_handler, and for each of eight hooks a count and twelve functions.
   private func words(_ config: [UInt8]) -> [UInt64] {
     stride(from: 0, to: config.count, by: 8).map { start in
       config[start..<start + 8].reversed().reduce(0) { $0 << 8 | UInt64($1) }
@@ -177,16 +177,21 @@ import Topology
 
   @Test func configTellsWhatStandsOnEachHook() throws {
     let filtered = words(try FastPathShape.bridgeFiltered.program().config)
-    let hooks = stride(from: 2, to: filtered.count, by: 9).map { Array(filtered[$0..<$0 + 9]) }
-    func one(_ function: UInt64) -> [UInt64] { [1, function] + [UInt64](repeating: 0, count: 7) }
-    let none = [UInt64](repeating: 0, count: 9)
+    let size = 1 + HarmlessHooks.capacity
+    let hooks = stride(from: 2, to: filtered.count, by: size).map {
+      Array(filtered[$0..<$0 + size])
+    }
+    func one(_ function: UInt64) -> [UInt64] {
+      [1, function] + [UInt64](repeating: 0, count: size - 2)
+    }
+    let none = [UInt64](repeating: 0, count: size)
     #expect(
       hooks == [
         one(0x51), none, none,  // IPv4: prerouting, forward, postrouting
         one(0x61), none, one(0x62), none, one(0x63),
       ])
     let routed = words(try FastPathShape.routerHooks.program().config)
-    #expect(Array(routed[2..<29]) == one(0x51) + none + one(0x52))
+    #expect(Array(routed[2..<2 + 3 * size]) == one(0x51) + none + one(0x52))
   }
 
   @Test func flagsTellTheGeneralProgramWhatToDo() throws {

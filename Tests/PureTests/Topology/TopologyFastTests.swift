@@ -97,8 +97,8 @@ import Topology
     #expect(graph.hooks.bridge == [[], [], [], [], []])
   }
 
-  @Test(arguments: [(8, true), (9, false)])
-  func aProgramHasRoomForEightFunctionsOnAHook(_ count: Int, _ isFast: Bool) {
+  @Test(arguments: [(12, true), (13, false)])
+  func aProgramHasRoomForTwelveFunctionsOnAHook(_ count: Int, _ isFast: Bool) {
     var state = NetworkState.router()
     state.hooks = Array(repeating: .apparmor, count: count)
     #expect(Topology.derive(state)["eth1"]?.fast == (isFast ? [.router] : []))
