@@ -55,9 +55,13 @@ extension Kernel {
       #expect(try stream.requests(.milliseconds(500), sessions: 4).count > 100)
       // Short ones, one after the other: what begins and ends them is the kernel's.
       for _ in 0..<20 { _ = try stream.requests(.milliseconds(5)) }
-      let table = try gateway.table().filter { $0.contains("dst=10.0.2.1 ") }
-      #expect(table.count >= 25, "\(table)")
-      #expect(table.allSatisfy { $0.contains("TIME_WAIT") || $0.contains("CLOSE") }, "\(table)")
+      var table: [String] = []
+      let areOver = try eventually {
+        table = try gateway.table().filter { $0.contains("dst=10.0.2.1 ") }
+        return table.count >= 25
+          && table.allSatisfy { $0.contains("TIME_WAIT") || $0.contains("CLOSE") }
+      }
+      #expect(areOver, "\(table)")
       #expect(try gateway.fpd.stop() == 0)
     }
 
