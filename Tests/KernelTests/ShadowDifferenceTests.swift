@@ -29,8 +29,8 @@ extension Kernel {
         kind: "other-bytes", fpd: "source MAC", linux: "sent by p2, with source MAC"),
       Case(
         change: change(
-          "parse.h", "ipv4->checksum + network_order(0x0100)",
-          "ipv4->checksum + network_order(0x0200)"),
+          "parse.h", "checksum + network_order(0x0100)",
+          "checksum + network_order(0x0200)"),
         kind: "other-bytes", fpd: "header checksum", linux: "sent by p2, with header checksum"),
       Case(
         change: change(
