@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * Checksums of TCP and UDP: whether they are right, and what becomes of them when addresses are others.
+ * Checksums: whether they are right, and what becomes of them when what they cover is something else.
  */
 #ifndef FPM_CHECKSUM_H
 #define FPM_CHECKSUM_H

@@ -126,8 +126,6 @@ enum {
 	(FILTER_FIELDS & (1 << FIELD_SOURCE_PORT | 1 << FIELD_DESTINATION_PORT |                   \
 			  1 << FIELD_TCP_FLAGS | 1 << FIELD_ICMP) ||                               \
 	 FILTER_CHECKS_FOR(CHECK_SET))
-#define FILTER_USES_CONNECTION_MARK                                                                \
-	(FILTER_USES(FIELD_CONNECTION_MARK) || FILTER_CHECKS_FOR(CHECK_CONNECTION_MARK))
 
 /* From the place of the list that a packet has got to: what it meets if no condition holds any more. */
 struct filter_turn {

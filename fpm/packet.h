@@ -100,7 +100,6 @@ struct packet {
 	u32 destination; /* and what it is routed by */
 	u16 source_port;
 	u16 destination_port;
-	u32 connection_mark;
 	u32 lifetime;  /* what the kernel would have the entry live for from now on, in ticks */
 	u8 translates; /* which addresses are others when it leaves */
 	u8 reply;      /* it answers who began */

@@ -9,6 +9,7 @@
 #ifndef FPM_PARSE_H
 #define FPM_PARSE_H
 
+#include "checksum.h"
 #include "packet.h"
 
 fp_inline outcome fp_parse_ethernet(struct packet *packet)
@@ -38,12 +39,7 @@ fp_inline outcome fp_parse_protocol(u16 protocol)
 fp_inline int ipv4_sum_is_right(const struct ipv4 *ipv4)
 {
 	const u32 *word = (const u32 *)ipv4;
-	u64 sum = (u64)word[0] + word[1] + word[2] + word[3] + word[4];
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return sum == 0xffff;
+	return folded((u64)word[0] + word[1] + word[2] + word[3] + word[4]) == 0xffff;
 }
 
 /*

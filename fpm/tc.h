@@ -7,7 +7,6 @@
 #ifndef FPM_TC_H
 #define FPM_TC_H
 
-#include "checksum.h"
 #include "live/device.h"
 #include "live/network.h"
 #include "live/peer.h"

@@ -5,7 +5,6 @@
 #ifndef FPM_XDP_H
 #define FPM_XDP_H
 
-#include "checksum.h"
 #include "live/device.h"
 #include "parse.h"
 

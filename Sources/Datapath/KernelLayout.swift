@@ -23,7 +23,7 @@ package struct KernelLayout: Sendable {
   package let identity: String
   /// Functions and types that reading the kernel's memory needs and this kernel does not have.
   package let missing: [String]
-  /// Functions that some programs need and this kernel does not have.
+  /// What some programs need and this kernel does not have or tell.
   package let lacking: [String]
   /// Modules of which no structure is known: they are not loaded, or tell no types.
   package let absentModules: [String]
@@ -32,7 +32,9 @@ package struct KernelLayout: Sendable {
   {
     let missing = Self.missing(declarations, source)
     self.missing = missing
-    lacking = declarations.optionalFunctions.filter { source.function($0) == nil }
+    lacking =
+      declarations.optionalFunctions.filter { source.function($0) == nil }
+      + (source.ticksPerSecond == 0 ? ["the clock's ticks"] : [])
     var writer = LayoutWriter(source)
     do throws(DatapathError) { text = try writer.write(declarations) } catch {
       // Without these no program would load: how the rest fits does not matter.

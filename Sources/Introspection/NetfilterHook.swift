@@ -36,6 +36,9 @@ package struct NetfilterHook: Equatable, Sendable {
   package var ruleset: RuleEpoch.Table?
   package var owner: Owner
 
+  /// Whether IPv4 packets that are forwarded come by.
+  package var seesRouted: Bool { family == .ipv4 && point.isOnTheWay }
+
   package init(
     family: Family, point: Point, priority: Int32, function: String, table: String, chain: String
   ) {

@@ -54,11 +54,6 @@ package struct ClassifierShape: Equatable, Hashable, Sendable {
   /// layout in front, and `packet->network`.
   package var asksKernel: Bool { uses(.set) || uses(.sourceType) }
 
-  /// Whether rules ask for the mark of connections.
-  package var usesConnectionMark: Bool {
-    uses(ClassifierField.connectionMark) || uses(ClassifierCheck.connectionMark)
-  }
-
   package func uses(_ field: ClassifierField) -> Bool { fields & field.bit != 0 }
   package func uses(_ check: ClassifierCheck) -> Bool { checks & 1 << check.rawValue != 0 }
 

@@ -139,8 +139,7 @@ package struct FastPath: Sendable {
     if hooks.bridge.contains(where: { !$0.isEmpty }) { flags |= 4 }
     if interface.device.isVeth { flags |= interface.hook == .genericXDP ? 16 : 8 }
     return bytes(
-      of: [flags, interface.device.receiveHandler] + words(of: hooks)
-        + (rules?.words ?? []))
+      of: [flags, interface.device.receiveHandler] + words(of: hooks) + (rules?.words ?? []))
   }
 }
 

@@ -31,7 +31,7 @@ extension Derivation {
     guard free, reachable else { return }
     let firewall = surroundings.firewall
     if firewall.judges { fast.insert(.filter) }
-    if firewall.decides, firewall.tracking != nil { fast.insert(.conntrack) }
+    if firewall.follows { fast.insert(.conntrack) }
     if firewall.letsRoutedPass || firewall.decides { fast.insert(.router) }
   }
 

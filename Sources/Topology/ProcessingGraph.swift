@@ -30,9 +30,6 @@ package struct InterfaceGraph: Equatable, Sendable {
   /// Whether a program decides by firewall rules what becomes of packets.
   package var judgesRules: Bool { fast.contains(.filter) }
 
-  /// Whether a program looks up the connections that packets belong to.
-  package var followsConnections: Bool { fast.contains(.conntrack) }
-
   /// What keeps the interface slow as a whole, if anything.
   package var obstacle: SlowPath? { slowPath.first { $0.scope == .interface } }
 }

@@ -132,7 +132,10 @@ struct Firewall {
   var letsRoutedPass: Bool { isUnderstood && rulesets.isEmpty && tracking == nil }
 
   /// Whether programs know what becomes of a packet that meets more than that.
-  var decides: Bool { judges || isUnderstood && rulesets.isEmpty && tracking != nil }
+  var decides: Bool { judges || follows }
+
+  /// Whether it belongs to a connection that programs look up.
+  var follows: Bool { isUnderstood && tracking != nil }
 
   /// Whether a bridge may have bridged packets meet rules, now or as soon as it is told to.
   var mayAskForBridged: Bool { bridgeNetfilter && !letsRoutedPass }

@@ -8,7 +8,7 @@ struct Tracking: Equatable {
 
   /// `nil` where nothing of it is there, or not in the places and the order that programs take for granted.
   init?(_ hooks: [NetfilterHook]) {
-    let way = hooks.filter { $0.family == .ipv4 && $0.point.isOnTheWay }
+    let way = hooks.filter(\.seesRouted)
     func steps(_ point: NetfilterHook.Point) -> [Step?] {
       way.filter { $0.point == point && $0.owner.tracks }.map { Self.steps[$0.function] }
     }

@@ -45,7 +45,7 @@ final class Rulebook {
   func follow(_ state: NetworkState) {
     guard state.hooks?.contains(where: \.asksRules) == true else { return forget() }
     let tables = state.legacyTables + state.nftables
-    let hooks = (state.hooks ?? []).filter(\.isOnTheWay).map(\.place)
+    let hooks = (state.hooks ?? []).filter(\.seesRouted).map(\.place)
     let isKnown =
       ruleset != nil && tables == self.tables && state.sets == sets && hooks == self.hooks
     if !isKnown {
@@ -140,12 +140,9 @@ final class Rulebook {
 }
 
 extension NetfilterHook {
-  /// Whether IPv4 packets that are forwarded come by.
-  fileprivate var isOnTheWay: Bool { family == .ipv4 && point.isOnTheWay }
-
   /// Whether rules of a table decide there what becomes of IPv4 packets that are forwarded.
   fileprivate var asksRules: Bool {
-    guard isOnTheWay else { return false }
+    guard seesRouted else { return false }
     switch owner {
     case .nftables, .xtables: return true
     default: return false

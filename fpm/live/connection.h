@@ -70,7 +70,7 @@ fp_inline u64 find_connection(void *context, struct connection_query *query)
 	register void *r4 asm("r4") = &query->network;
 	register u64 r5 asm("r5") = QUERY_OPTIONS;
 	register u64 found asm("r0");
-	asm volatile(".byte 0x85, 0x20, 0, 0\n.long %[function]"
+	asm volatile(CALL_KERNEL
 		     : "=r"(found), "+r"(r1), "+r"(r2), "+r"(r3), "+r"(r4), "+r"(r5)
 		     : [function] "i"(KFUNC_connection_lookup)
 		     : "memory");
@@ -80,7 +80,7 @@ fp_inline u64 find_connection(void *context, struct connection_query *query)
 fp_inline void let_connection_go(u64 connection)
 {
 	register u64 r1 asm("r1") = connection;
-	asm volatile(".byte 0x85, 0x20, 0, 0\n.long %[function]"
+	asm volatile(CALL_KERNEL
 		     : "+r"(r1)
 		     : [function] "i"(KFUNC_bpf_ct_release)
 		     : "r0", "r2", "r3", "r4", "r5", "memory");
@@ -90,7 +90,7 @@ fp_inline void set_timeout(u64 connection, u32 milliseconds)
 {
 	register u64 r1 asm("r1") = connection;
 	register u64 r2 asm("r2") = milliseconds;
-	asm volatile(".byte 0x85, 0x20, 0, 0\n.long %[function]"
+	asm volatile(CALL_KERNEL
 		     : "+r"(r1), "+r"(r2)
 		     : [function] "i"(KFUNC_bpf_ct_change_timeout)
 		     : "r0", "r3", "r4", "r5", "memory");
@@ -182,8 +182,9 @@ fp_inline int is_liberal(struct network network, window entry)
 }
 
 /* What the kernel would have the entry live for from now on, in its ticks. */
-fp_inline u32 lifetime_of(const struct packet *packet, u64 network, u32 length)
+fp_inline u32 lifetime_of(const struct packet *packet, u32 length)
 {
+	u64 network = packet->network;
 	if (packet->ipv4->protocol == TRANSPORT_UDP)
 		return live_u32(network, OFFSET(net, udp_timeouts) + 4 * UDP_TIMEOUT_REPLIED);
 	const u8 *transport = (const u8 *)(packet->ipv4 + 1);
@@ -277,7 +278,7 @@ fp_inline outcome fp_connection_find(struct packet *packet)
 	}
 	if (has_extensions((u64)seen(entry, nf_conn, ext)))
 		return REASON_CONNECTION_EXTENSION;
-	u32 lifetime = lifetime_of(packet, packet->network, length);
+	u32 lifetime = lifetime_of(packet, length);
 	if (!lifetime || lifetime > TIMEOUT_LONGEST / 2 / 1000 * KERNEL_HZ)
 		return REASON_CONNECTION_STATE;
 	packet->lifetime = lifetime;

@@ -17,13 +17,15 @@
 /* A window onto the kernel's memory from an address on. */
 typedef const u64 *window;
 
-/* The function's id stands in the instruction: with a name it would have to be looked up at each load. */
+/* Calls `function`, whose id stands in the instruction: with a name it would have to be looked up at each load. */
+#define CALL_KERNEL ".byte 0x85, 0x20, 0, 0\n.long %[function]"
+
 fp_inline window look(u64 address)
 {
 	register u64 from asm("r1") = address;
 	register u64 type asm("r2") = TYPE_ID_linux_mib;
 	register window seen asm("r0");
-	asm(".byte 0x85, 0x20, 0, 0\n.long %[function]"
+	asm(CALL_KERNEL
 	    : "=r"(seen), "+r"(from), "+r"(type)
 	    : [function] "i"(KFUNC_bpf_rdonly_cast)
 	    : "r3", "r4", "r5");
@@ -35,7 +37,7 @@ fp_inline u64 behind(void *context)
 {
 	register void *from asm("r1") = context;
 	register u64 found asm("r0");
-	asm(".byte 0x85, 0x20, 0, 0\n.long %[function]"
+	asm(CALL_KERNEL
 	    : "=r"(found), "+r"(from)
 	    : [function] "i"(KFUNC_bpf_cast_to_kern_ctx)
 	    : "r2", "r3", "r4", "r5");

@@ -32,7 +32,7 @@ extension Speed {
       "NAT, \(flows) flows" + (others > 0 ? " among \(others) connections" : ""),
       [
         try base(), Way(name: Self.linux, generator: generator, arrived: arrived) { .kernel },
-        fpd("xdp", in: router, ["p1", "p2"], generator, arrived),
+        fpd("xdp", in: router, ["p1", "p2"], generator, arrived, follows: true),
       ], isShort: true)
     bed.close()
   }

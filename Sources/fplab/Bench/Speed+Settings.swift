@@ -117,18 +117,21 @@ extension Speed {
 
   func fpd(
     _ hook: String, in namespace: Namespace, _ interfaces: [String], _ generator: LoadGenerator,
-    _ arrived: @escaping () throws -> Int, name: String? = nil,
+    _ arrived: @escaping () throws -> Int, name: String? = nil, follows: Bool = false,
     after prepare: @escaping () throws -> Void = {}
   ) -> Way {
     Way(name: name ?? "fpd, \(hook)", generator: generator, arrived: arrived) {
       try prepare()
-      return .fpd(try Self.start(hook, in: namespace), interfaces)
+      return .fpd(try Self.start(hook, in: namespace, follows: follows), interfaces)
     }
   }
 
-  private static func start(_ hook: String, in namespace: Namespace) throws -> Fpd {
+  private static func start(
+    _ hook: String, in namespace: Namespace, follows: Bool = false
+  ) throws -> Fpd {
     try Fpd(
-      in: namespace, configuration: "defaults: {hook: \(hook)}\nconnections: follow\n",
+      in: namespace,
+      configuration: "defaults: {hook: \(hook)}\nconnections: \(follows ? "follow" : "off")\n",
       logLevel: "warning")
   }
 

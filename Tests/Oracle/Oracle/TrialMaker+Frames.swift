@@ -84,17 +84,22 @@ extension TrialMaker {
       to: IPv4Address(destination), transport())
     number &+= 1
     packet.identification = number
-    switch chance.below(20) {
+    vary(&packet, carries: 1, of: 20)
+    return Trial.Shot(
+      door.port, Packet(from: Names.hostMAC(door.port), to: gateway, .ipv4(packet)).bytes)
+  }
+
+  /// Changes one thing about a packet, once in a while: of `all` times, in `carries` to what carries.
+  mutating func vary(_ packet: inout IPv4, carries: Int, of all: Int) {
+    switch chance.below(all) {
     case 0: packet.ttl = chance.one(of: [1, 2, 255])
     case 1: packet.tos = UInt8(chance.below(256))
     case 2: packet.dontFragment = true
     case 3: packet.moreFragments = true
     case 4: packet.fragmentOffset = 185
-    case 5: packet.identification = Self.identification(of: packet)
+    case 5..<5 + carries: packet.identification = Self.identification(of: packet)
     default: break
     }
-    return Trial.Shot(
-      door.port, Packet(from: Names.hostMAC(door.port), to: gateway, .ipv4(packet)).bytes)
   }
 
   /// With which the sum over the header has to carry when the TTL goes down: once in 65,536 by chance.

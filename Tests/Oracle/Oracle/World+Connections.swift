@@ -204,15 +204,7 @@ extension TrialMaker {
       from: IPv4Address(way.source), to: IPv4Address(way.destination), transport)
     number &+= 1
     packet.identification = number
-    switch chance.below(24) {
-    case 0: packet.ttl = chance.one(of: [1, 2, 255])
-    case 1: packet.tos = UInt8(chance.below(256))
-    case 2: packet.dontFragment = true
-    case 3: packet.moreFragments = true
-    case 4: packet.fragmentOffset = 185
-    case 5..<8: packet.identification = Self.identification(of: packet)
-    default: break
-    }
+    vary(&packet, carries: 3, of: 24)
     var frame = Packet(from: Names.hostMAC(door.port), to: door.gateway, .ipv4(packet))
     if chance.percent(4) { frame.paddedTo = 60 }
     return Trial.Shot(door.port, frame.bytes)
