@@ -28,6 +28,8 @@ struct filter_key {
 	u32 input; /* interface indices */
 	u32 output;
 	u32 connection_mark;
+	u32 arrived_destination; /* before NAT */
+	u16 arrived_destination_port;
 	u16 source_port;
 	u16 destination_port;
 	u16 icmp;   /* type and code */
@@ -102,6 +104,8 @@ enum {
 	FIELD_OUTPUT,
 	FIELD_CONNECTION,
 	FIELD_CONNECTION_MARK,
+	FIELD_ARRIVED_DESTINATION,
+	FIELD_ARRIVED_DESTINATION_PORT,
 	FIELDS,
 };
 #define FILTER_USES(field) (FILTER_FIELDS >> (field)&1)
@@ -121,10 +125,13 @@ enum {
 	step(FIELD_INPUT);                                                                         \
 	step(FIELD_OUTPUT);                                                                        \
 	step(FIELD_CONNECTION);                                                                    \
-	step(FIELD_CONNECTION_MARK)
+	step(FIELD_CONNECTION_MARK);                                                               \
+	step(FIELD_ARRIVED_DESTINATION);                                                           \
+	step(FIELD_ARRIVED_DESTINATION_PORT)
 #define FILTER_USES_TRANSPORT                                                                      \
-	(FILTER_FIELDS & (1 << FIELD_SOURCE_PORT | 1 << FIELD_DESTINATION_PORT |                   \
-			  1 << FIELD_TCP_FLAGS | 1 << FIELD_ICMP) ||                               \
+	(FILTER_FIELDS &                                                                           \
+		 (1 << FIELD_SOURCE_PORT | 1 << FIELD_DESTINATION_PORT | 1 << FIELD_TCP_FLAGS |    \
+		  1 << FIELD_ICMP | 1 << FIELD_ARRIVED_DESTINATION_PORT) ||                        \
 	 FILTER_CHECKS_FOR(CHECK_SET))
 
 /* From the place of the list that a packet has got to: what it meets if no condition holds any more. */
@@ -181,8 +188,8 @@ struct filter_head {
 	struct filter_turn first;
 	u32 root[FIELDS];
 	u32 checks;
-	u32 unused;
-	u8 bit[64]; /* De Bruijn's: which one is set */
+	u32 tracked; /* the first rule that packets come to when their connection is known */
+	u8 bit[64];  /* De Bruijn's: which one is set */
 	u32 kind[512];
 	u32 tcp_flags[256];
 	u32 ttl[256];
@@ -293,6 +300,17 @@ struct filter_rows {
 	u32 at[FIELDS];
 };
 
+/* The largest programs have no room for them on the stack; what comes from elsewhere is nothing the verifier knows. */
+#if FOLLOWS_CONNECTIONS && FILTER_ASKS_KERNEL
+#define FILTER_ROWS_ASIDE 1
+#else
+#define FILTER_ROWS_ASIDE 0
+#endif
+fp_inline u32 row_at(const struct filter_rows *rows, u32 field)
+{
+	return FILTER_ROWS_ASIDE ? rows->at[field] & FILTER_WORD : rows->at[field];
+}
+
 #define look_up(field, value)                                                                      \
 	do {                                                                                       \
 		if (FILTER_USES(field))                                                            \
@@ -320,6 +338,11 @@ fp_inline outcome find_rows(image image, const struct filter_key *key, struct fi
 	look_up(FIELD_CONNECTION, head->connection[key->connection & (CONNECTIONS - 1)]);
 	look_up(FIELD_CONNECTION_MARK,
 		lookup_32(image, head->root[FIELD_CONNECTION_MARK], key->connection_mark));
+	look_up(FIELD_ARRIVED_DESTINATION,
+		lookup_32(image, head->root[FIELD_ARRIVED_DESTINATION], key->arrived_destination));
+	look_up(FIELD_ARRIVED_DESTINATION_PORT,
+		lookup_16(image, head->root[FIELD_ARRIVED_DESTINATION_PORT],
+			  key->arrived_destination_port));
 	outcome result = GO_ON;
 	if (FILTER_USES(FIELD_INPUT)) {
 		result = lookup_interface(image, head->root[FIELD_INPUT], key->input,
@@ -342,7 +365,7 @@ fp_inline u64 common_word(image image, const struct filter_rows *rows, u32 offse
 	u64 word = ~0ULL;
 #define and_word(field)                                                                            \
 	if (FILTER_USES(field))                                                                    \
-	word &= *(const u64 *)(image + rows->at[field] + offset)
+	word &= *(const u64 *)(image + row_at(rows, field) + offset)
 	FOR_EACH_FIELD(and_word);
 #undef and_word
 	return word;
@@ -357,8 +380,9 @@ fp_inline u64 common_chunk(image image, const struct filter_rows *rows, u32 chun
 	u32 inside = (chunk & 7) * 8;
 #define and_chunk(field)                                                                           \
 	if (FILTER_USES(field))                                                                    \
-	word &= *(const u64 *)(image + inside +                                                    \
-			       (*(const u32 *)(image + rows->at[field] + group) & FILTER_WORD))
+	word &= *(                                                                                 \
+		const u64 *)(image + inside +                                                      \
+			     (*(const u32 *)(image + row_at(rows, field) + group) & FILTER_WORD))
 	FOR_EACH_FIELD(and_chunk);
 #undef and_chunk
 	return word;
@@ -490,20 +514,27 @@ fp_inline outcome fp_filter_judge(const struct packet *packet, const struct filt
 	(void)packet, (void)key;
 	return take_turn(filter, &head->first);
 #else
-	struct filter_rows rows;
-	outcome result = find_rows(image, key, &rows);
+#if FILTER_ROWS_ASIDE
+	struct set_search *search = late_search();
+	if (!search)
+		return REASON_CHANGED;
+	struct filter_rows *rows = &search->rows;
+#else
+	struct filter_rows made, *rows = &made;
+#endif
+	outcome result = find_rows(image, key, rows);
 	if (result != GO_ON)
 		return result;
 
 	const u64 nothing = nothing_known(image);
-	u64 word = common_word(image, &rows, 0);
+	u64 word = common_word(image, rows, 0);
 #if FILTER_SUMMARY
 	u64 chunks = word;
 	u32 part = 0, chunk = 0;
 #pragma clang loop unroll(full)
 	for (u32 i = 1; i < FILTER_SUMMARY; i++) {
 		if (!chunks) {
-			chunks = common_word(image, &rows, i * 8);
+			chunks = common_word(image, rows, i * 8);
 			part = i;
 		}
 	}
@@ -556,15 +587,15 @@ fp_inline outcome fp_filter_judge(const struct packet *packet, const struct filt
 			if (!chunks) {
 				if (++part >= FILTER_SUMMARY)
 					goto end;
-				chunks = common_word(image, &rows,
-						     (part & (FILTER_SUMMARY - 1)) * 8);
+				chunks =
+					common_word(image, rows, (part & (FILTER_SUMMARY - 1)) * 8);
 				continue;
 			}
 			chunk = part * FILTER_CHUNK + lowest_bit(image, chunks);
 			chunks &= chunks - 1;
 			if (chunk < place / FILTER_CHUNK)
 				continue;
-			word = common_chunk(image, &rows, chunk);
+			word = common_chunk(image, rows, chunk);
 			if (chunk == place / FILTER_CHUNK)
 				word &= ~0ULL << (place & 63);
 			continue;
@@ -629,6 +660,16 @@ end:
 	return take_turn(filter, turn_at(image, place));
 #endif
 }
+
+#if FOLLOWS_CONNECTIONS
+/* Whether what decided stands before connection tracking. */
+fp_inline int fp_filter_is_untracked(const struct filter *filter)
+{
+	u32 zero = 0;
+	const struct filter_head *head = bpf_map_lookup_elem(&fpd_filter, &zero);
+	return head && filter->rule < head->tracked;
+}
+#endif
 
 /* ---- counters ---- */
 

@@ -10,6 +10,9 @@
 #define FPM_FIREWALL_H
 
 #include "filter.h"
+#if FOLLOWS_CONNECTIONS
+#include "live/connection.h"
+#endif
 #include "live/device.h"
 
 /* The name of a device, as rules compare it: 16 bytes, the rest of them zero. */
@@ -26,27 +29,48 @@ fp_inline void read_name(struct device device, u64 *name)
 /* GO_ON, DROP or why the packet is the kernel's; `packet->egress` is the device that IP sends by. */
 fp_inline outcome fp_firewall_judge(struct packet *packet, struct filter *filter)
 {
-	struct filter_key key = { .mark = packet->mark };
-	fp_filter_read_network(packet, &key);
-	filter->length = key.length;
+#if FOLLOWS_CONNECTIONS
+	struct filter_key *key = &packet->connection->key;
+	key->packet_type = 0;
+#else
+	struct filter_key made = { 0 }, *key = &made;
+#endif
+	key->mark = packet->mark;
+	fp_filter_read_network(packet, key);
+	filter->length = key->length;
 	filter->rule = FILTER_NONE;
 	if (FILTER_USES_TRANSPORT) {
-		outcome result = fp_filter_read_transport(packet, &key);
+		outcome result = fp_filter_read_transport(packet, key);
 		if (result != GO_ON)
 			return result;
 	}
 	if (FILTER_USES(FIELD_INPUT)) {
 		struct device device = device_at(packet->network_device);
-		key.input = (u32)of_device(device, ifindex);
-		read_name(device, key.input_name);
+		key->input = (u32)of_device(device, ifindex);
+		read_name(device, key->input_name);
 	}
 	if (FILTER_USES(FIELD_OUTPUT)) {
-		key.output = packet->egress_index;
-		read_name(device_at(packet->egress), key.output_name);
+		key->output = packet->egress_index;
+		read_name(device_at(packet->egress), key->output_name);
 	}
-	key.source_mac = mac_word(packet->ethernet->source);
+	key->source_mac = mac_word(packet->ethernet->source);
+#if FOLLOWS_CONNECTIONS
+	/* behind the translation of destinations, and in front of that of sources */
+	key->arrived_destination = key->destination;
+	key->arrived_destination_port = key->destination_port;
+	key->destination = __builtin_bswap32(packet->connection->destination);
+	key->destination_port = network_order(packet->connection->destination_port);
+	key->connection = packet->connection->settled;
+	key->connection_mark = packet->connection->mark;
+#endif
 	packet->filter = filter;
-	return fp_filter_judge(packet, &key, filter);
+	outcome result = fp_filter_judge(packet, key, filter);
+#if FOLLOWS_CONNECTIONS && !CONNECTIONS_RENEW_AT_ONCE
+	/* what is lost there is not seen by the connection */
+	if (result == DROP && fp_filter_is_untracked(filter))
+		packet->connection->is_old = 0;
+#endif
+	return result;
 }
 
 /* The rule that decided, from 1; 0: none did. */

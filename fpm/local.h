@@ -4,7 +4,9 @@
  *
  * Handing a packet to the kernel is always right. So a destination that was found to be the machine's own
  * is handed on the next few times without another look at anything but whether routes have changed; a
- * copy that is out of date could only leave to the kernel what might have been forwarded.
+ * copy that is out of date could only leave to the kernel what might have been forwarded. Where connections
+ * are followed the same destination may be that of answers which are translated and go on: there it is the
+ * flow that is remembered.
  *
  * Nothing is known of the frame yet: where it holds no IPv4, or ends before, some other number is taken for
  * the address.
@@ -18,14 +20,15 @@
 enum {
 	LOCAL_PLACES_BITS = 6,
 	LOCAL_TIMES = 32,
-	LOCAL_ADDRESS = 30, /* in the frame */
+	LOCAL_SOURCE = 26, /* in the frame */
+	LOCAL_ADDRESS = 30,
+	LOCAL_PORTS = 34,
 };
 
 struct own_address {
-	u32 address;
+	u64 key;
 	u32 times;  /* how often it is still taken for granted */
 	u32 routes; /* which change of routes was the last */
-	u32 spare;
 };
 
 struct {
@@ -35,9 +38,14 @@ struct {
 	map_type(value, struct own_address);
 } fpd_local SEC(".maps");
 
-fp_inline u32 fp_local_address(const void *frame)
+fp_inline u64 fp_local_key(const void *frame)
 {
+#if FOLLOWS_CONNECTIONS
+	u64 ports = (u32)live_word((u64)frame + LOCAL_PORTS);
+	return live_word((u64)frame + LOCAL_SOURCE) ^ ports * 0x9e3779b97f4a7c15ULL;
+#else
 	return (u32)live_word((u64)frame + LOCAL_ADDRESS);
+#endif
 }
 
 fp_inline u32 fp_local_routes(u64 device)
@@ -45,19 +53,18 @@ fp_inline u32 fp_local_routes(u64 device)
 	return live(live(device, net_device, nd_net), net, fib_seq);
 }
 
-fp_inline struct own_address *fp_local_place(u32 address)
+fp_inline struct own_address *fp_local_place(u64 key)
 {
-	u32 place = address * 0x9e3779b1u >> (32 - LOCAL_PLACES_BITS);
+	u32 place = (u32)(key ^ key >> 32) * 0x9e3779b1u >> (32 - LOCAL_PLACES_BITS);
 	return bpf_map_lookup_elem(&fpd_local, &place);
 }
 
 /* Whether the destination was the machine's own a few packets ago, on the way in by `device`. */
 fp_inline int fp_local_is_known(const void *frame, u64 device)
 {
-	u32 address = fp_local_address(frame);
-	struct own_address *own = fp_local_place(address);
-	if (!own || own->address != address || !own->times ||
-	    own->routes != fp_local_routes(device))
+	u64 key = fp_local_key(frame);
+	struct own_address *own = fp_local_place(key);
+	if (!own || own->key != key || !own->times || own->routes != fp_local_routes(device))
 		return 0;
 	own->times--;
 	return 1;
@@ -65,11 +72,11 @@ fp_inline int fp_local_is_known(const void *frame, u64 device)
 
 fp_inline void fp_local_remember(const void *frame, u64 device)
 {
-	u32 address = fp_local_address(frame);
-	struct own_address *own = fp_local_place(address);
+	u64 key = fp_local_key(frame);
+	struct own_address *own = fp_local_place(key);
 	if (!own)
 		return;
-	own->address = address;
+	own->key = key;
 	own->times = LOCAL_TIMES;
 	own->routes = fp_local_routes(device);
 }

@@ -71,6 +71,7 @@ enum {
 };
 
 struct filter;
+struct connection;
 
 struct packet {
 	void *context;
@@ -95,15 +96,7 @@ struct packet {
 	u32 mark;
 #endif
 #if FOLLOWS_CONNECTIONS
-	u64 connection;	 /* its entry in the kernel's table, which is held */
-	u32 source;	 /* what it leaves with, */
-	u32 destination; /* and what it is routed by */
-	u16 source_port;
-	u16 destination_port;
-	u32 lifetime;  /* what the kernel would have the entry live for from now on, in ticks */
-	u8 translates; /* which addresses are others when it leaves */
-	u8 reply;      /* it answers who began */
-	u8 transport;
+	struct connection *connection; /* what is known of it, once it has been found */
 #endif
 	u8 routed;
 	u8 is_own;    /* IPv4 for one of the machine's addresses */
@@ -114,10 +107,6 @@ struct packet {
 	u8 tagged;    /* whether it came with such a tag */
 	u8 leaves_tagged;
 };
-
-#if FOLLOWS_CONNECTIONS
-enum { TRANSLATES_SOURCE = 1, TRANSLATES_DESTINATION = 2 };
-#endif
 
 fp_inline u64 mac_word(const u8 *address)
 {

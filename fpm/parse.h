@@ -75,16 +75,6 @@ fp_inline u16 fp_parse_aged(u16 checksum)
 	return (u16)(sum + (sum >= 0xffff));
 }
 
-/* Where an IPv4 packet is routed to: its destination may be translated. */
-fp_inline u32 fp_destination(const struct packet *packet)
-{
-#if FOLLOWS_CONNECTIONS
-	return packet->destination;
-#else
-	return packet->ipv4->destination;
-#endif
-}
-
 /* What each hook has at hand of a frame. */
 fp_inline outcome fp_parse_frame(struct packet *packet, void *data, void *end, u32 length)
 {

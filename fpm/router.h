@@ -17,6 +17,11 @@
 #include "live/netfilter.h"
 #include "live/network.h"
 #include "parse.h"
+#if FOLLOWS_CONNECTIONS
+#include "live/connection.h"
+#else
+#define fp_destination(packet) ((packet)->ipv4->destination)
+#endif
 
 enum {
 	POLICY_OUT = 1,
@@ -148,9 +153,11 @@ fp_inline outcome fp_router_decide(struct packet *packet)
 	result = judge_network(network);
 	if (result != GO_ON)
 		return result;
+#if !FOLLOWS_CONNECTIONS
 	result = fp_netfilter_ipv4(packet->network);
 	if (result != GO_ON)
 		return result;
+#endif
 	result = judge_source(packet, network, in_device, settings);
 	if (result != GO_ON)
 		return result;

@@ -12,6 +12,7 @@
 #include "live/peer.h"
 #include "parse.h"
 
+#define CONTEXT struct __sk_buff
 struct __sk_buff {
 	u32 len;
 	u32 pkt_type;
@@ -225,54 +226,22 @@ fp_inline int fp_has_connection(const struct packet *packet)
 	return live(behind(packet->context), sk_buff, _nfct) != 0;
 }
 
-fp_inline u32 summed_by(const struct packet *packet)
+fp_inline u32 summed_by(struct __sk_buff *context)
 {
-	u32 summed = live_u32(behind(packet->context), OFFSET(sk_buff, ip_summed));
+	u32 summed = live_u32(behind(context), OFFSET(sk_buff, ip_summed));
 	return summed >> SHIFT_sk_buff_ip_summed & MASK_sk_buff_ip_summed;
 }
 
 /* Whether the device, or who sent it here, vouches for the checksum: nf_ip_checksum(). */
 fp_inline int fp_sum_is_known(const struct packet *packet, u64 pseudo)
 {
-	u32 by = summed_by(packet);
+	u32 by = summed_by(packet->context);
 	if (by == CHECKSUM_COMPLETE)
 		return folded(pseudo + live_u32(behind(packet->context), OFFSET(sk_buff, csum))) ==
 		       0xffff;
 	return by == CHECKSUM_UNNECESSARY || by == CHECKSUM_PARTIAL;
 }
 
-/* What translation changes, as it was. */
-struct untranslated {
-	u32 source;
-	u32 destination;
-	u32 ports;
-};
-
-/*
- * nf_nat_packet(), for the checksum behind the IPv4 header. The first call makes all headers our own, or fails
- * and has changed nothing; those behind it cannot.
- */
-fp_inline outcome fp_tc_translate(struct __sk_buff *context, const struct packet *packet,
-				  const struct untranslated *old, u32 ports)
-{
-	u32 place = TRANSPORT_PLACE + TCP_SUM_PLACE;
-	u64 flags = sizeof(u32);
-	if (packet->transport == TRANSPORT_UDP) {
-		place = TRANSPORT_PLACE + UDP_SUM_PLACE;
-		flags |= ZERO_IS_NONE;
-		if (summed_by(packet) == CHECKSUM_PARTIAL)
-			flags |= ZERO_IS_SUM;
-	}
-	if (packet->translates & TRANSLATES_DESTINATION &&
-	    bpf_l4_csum_replace(context, place, old->destination, packet->destination,
-				flags | PSEUDO_HEADER))
-		return REASON_MALFORMED;
-	if (packet->translates & TRANSLATES_SOURCE &&
-	    bpf_l4_csum_replace(context, place, old->source, packet->source, flags | PSEUDO_HEADER))
-		return REASON_MALFORMED;
-	bpf_l4_csum_replace(context, place, old->ports, ports, flags);
-	return FORWARD;
-}
 #endif
 
 /* Ethernet and the first half of the IPv4 header: all that routing changes. */
@@ -286,6 +255,55 @@ struct rewritten {
 	u16 spare[3];
 };
 enum { REWRITTEN = 26 };
+
+#if FOLLOWS_CONNECTIONS
+/* What translation changes. */
+struct translated {
+	u32 source;
+	u32 destination;
+	u32 ports;
+};
+
+/* What the kernel's functions are given; the stack has no room for it where rules are judged as well. */
+struct rewriting {
+	struct rewritten header;
+	struct translated fresh;
+};
+struct {
+	map_number(type, 6); /* BPF_MAP_TYPE_PERCPU_ARRAY */
+	map_number(max_entries, 1);
+	map_type(key, u32);
+	map_type(value, struct rewriting);
+} fpd_rewriting SEC(".maps");
+
+#include "live/connection.h"
+
+/*
+ * nf_nat_packet(), for the checksum behind the IPv4 header. The first call makes all headers our own, or fails
+ * and has changed nothing; those behind it cannot.
+ */
+fp_inline outcome fp_tc_translate(struct __sk_buff *context, const struct connection *known,
+				  const struct translated *old, const struct translated *fresh)
+{
+	u32 place = TRANSPORT_PLACE + TCP_SUM_PLACE;
+	u64 flags = sizeof(u32);
+	if (known->transport == TRANSPORT_UDP) {
+		place = TRANSPORT_PLACE + UDP_SUM_PLACE;
+		flags |= ZERO_IS_NONE;
+		if (summed_by(context) == CHECKSUM_PARTIAL)
+			flags |= ZERO_IS_SUM;
+	}
+	if (known->translates & TRANSLATES_DESTINATION &&
+	    bpf_l4_csum_replace(context, place, old->destination, fresh->destination,
+				flags | PSEUDO_HEADER))
+		return REASON_MALFORMED;
+	if (known->translates & TRANSLATES_SOURCE &&
+	    bpf_l4_csum_replace(context, place, old->source, fresh->source, flags | PSEUDO_HEADER))
+		return REASON_MALFORMED;
+	bpf_l4_csum_replace(context, place, old->ports, fresh->ports, flags);
+	return FORWARD;
+}
+#endif
 
 /* Makes the frame what leaves. */
 fp_inline outcome fp_tc_rewrite(struct __sk_buff *context, const struct packet *packet)
@@ -302,13 +320,25 @@ fp_inline outcome fp_tc_rewrite(struct __sk_buff *context, const struct packet *
 		const u32 *last = (const u32 *)(ipv4 + 1);
 		if ((void *)(last + 1) > packet->end)
 			return REASON_MALFORMED;
-		struct untranslated old = { ipv4->source, ipv4->destination, *last };
-		if (packet->translates)
+		const struct connection *known = packet->connection;
+		u32 first = 0;
+		struct rewriting *new = bpf_map_lookup_elem(&fpd_rewriting, &first);
+		if (!known || !new)
+			return REASON_MALFORMED;
+		struct translated old = { ipv4->source, ipv4->destination, *last };
+		new->fresh.source = known->source;
+		new->fresh.destination = known->destination;
+		new->fresh.ports = known->source_port | (u32)known->destination_port << 16;
+		if (known->translates)
 			checksum = changed_checksum(
-				checksum, change(old.source, packet->source) +
-						  change(old.destination, packet->destination));
+				checksum, change(old.source, known->source) +
+						  change(old.destination, known->destination));
+#else
+		struct {
+			struct rewritten header;
+		} made, *new = &made;
 #endif
-		struct rewritten header = {
+		new->header = (struct rewritten){
 			.destination_source = packet->new_destination | packet->new_source << 48,
 			.source = (u32)(packet->new_source >> 16),
 			.protocol = network_order(PROTOCOL_IPV4),
@@ -318,16 +348,15 @@ fp_inline outcome fp_tc_rewrite(struct __sk_buff *context, const struct packet *
 			.checksum = fp_parse_aged(checksum),
 		};
 #if FOLLOWS_CONNECTIONS
-		u32 ports = packet->source_port | (u32)packet->destination_port << 16;
-		if (packet->translates && fp_tc_translate(context, packet, &old, ports) != FORWARD)
+		if (known->translates &&
+		    fp_tc_translate(context, known, &old, &new->fresh) != FORWARD)
 			return REASON_MALFORMED;
 #endif
-		if (bpf_skb_store_bytes(context, 0, &header, REWRITTEN, 0))
+		if (bpf_skb_store_bytes(context, 0, &new->header, REWRITTEN, 0))
 			return REASON_MALFORMED;
 #if FOLLOWS_CONNECTIONS
-		struct untranslated fresh = { packet->source, packet->destination, ports };
-		if (packet->translates)
-			bpf_skb_store_bytes(context, REWRITTEN, &fresh, sizeof(fresh), 0);
+		if (known->translates)
+			bpf_skb_store_bytes(context, REWRITTEN, &new->fresh, sizeof(new->fresh), 0);
 #endif
 	}
 #if FILTERS_VLANS

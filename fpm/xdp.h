@@ -8,6 +8,7 @@
 #include "live/device.h"
 #include "parse.h"
 
+#define CONTEXT struct xdp_md
 struct xdp_md {
 	u32 data;
 	u32 data_end;
@@ -196,29 +197,30 @@ fp_inline void fp_xdp_account(struct xdp_md *context, const struct packet *packe
 #define fp_has_connection(packet) 0
 /* No driver tells a program. */
 #define fp_sum_is_known(packet, pseudo) 0
+#include "live/connection.h"
 
 /* nf_nat_packet(), for both directions at once. */
-fp_inline outcome fp_xdp_translate(struct packet *packet)
+fp_inline outcome fp_xdp_translate(struct packet *packet, const struct connection *known)
 {
 	struct ipv4 *ipv4 = packet->ipv4;
 	u16 *ports = (void *)(ipv4 + 1);
-	u32 place = packet->transport == TRANSPORT_UDP ? UDP_SUM_PLACE : TCP_SUM_PLACE;
+	u32 place = known->transport == TRANSPORT_UDP ? UDP_SUM_PLACE : TCP_SUM_PLACE;
 	u16 *checksum = (void *)ports + place;
 	if ((void *)(checksum + 1) > packet->end)
 		return REASON_MALFORMED;
-	u64 addresses = change(ipv4->source, packet->source) +
-			change(ipv4->destination, packet->destination);
-	u64 all = addresses + change(ports[0], packet->source_port) +
-		  change(ports[1], packet->destination_port);
+	u64 addresses =
+		change(ipv4->source, known->source) + change(ipv4->destination, known->destination);
+	u64 all = addresses + change(ports[0], known->source_port) +
+		  change(ports[1], known->destination_port);
 	ipv4->checksum = changed_checksum(ipv4->checksum, addresses);
-	if (packet->transport == TRANSPORT_TCP || *checksum) {
+	if (known->transport == TRANSPORT_TCP || *checksum) {
 		u16 sum = changed_checksum(*checksum, all);
-		*checksum = packet->transport == TRANSPORT_UDP && !sum ? 0xffff : sum;
+		*checksum = known->transport == TRANSPORT_UDP && !sum ? 0xffff : sum;
 	}
-	ipv4->source = packet->source;
-	ipv4->destination = packet->destination;
-	ports[0] = packet->source_port;
-	ports[1] = packet->destination_port;
+	ipv4->source = known->source;
+	ipv4->destination = known->destination;
+	ports[0] = known->source_port;
+	ports[1] = known->destination_port;
 	return FORWARD;
 }
 #endif
@@ -234,7 +236,8 @@ fp_inline outcome fp_xdp_rewrite(struct xdp_md *context, struct packet *packet)
 #endif
 	if (packet->routed) {
 #if FOLLOWS_CONNECTIONS
-		if (packet->translates && fp_xdp_translate(packet) != FORWARD)
+		const struct connection *known = packet->connection;
+		if (known && known->translates && fp_xdp_translate(packet, known) != FORWARD)
 			return REASON_MALFORMED;
 #endif
 		packet->ipv4->checksum = fp_parse_aged(packet->ipv4->checksum);

@@ -17,7 +17,8 @@ enum { PROGRAMS_MAX = 64 }; /* BPF_MPROG_MAX: on one hook of one device */
 
 int fpd_map_create(enum bpf_map_type type, const char *name, uint32_t value_size, uint32_t entries)
 {
-	return bpf_map_create(type, name, sizeof(uint32_t), value_size, entries, NULL);
+	uint32_t key_size = type == BPF_MAP_TYPE_RINGBUF ? 0 : sizeof(uint32_t);
+	return bpf_map_create(type, name, key_size, value_size, entries, NULL);
 }
 
 void *fpd_bpf_constant(struct bpf_object *object, const char *name, size_t *size)

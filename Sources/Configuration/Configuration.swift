@@ -43,9 +43,10 @@ public enum LogLevel: String, CaseIterable, Sendable {
   case error, warning, notice, info, debug
 }
 
-/// Whether packets of tracked connections are accelerated.
+/// Which packets of tracked connections are accelerated: none, those for which nothing has to change, or also
+/// those over TCP whose window the kernel is told not to look at.
 public enum ConnectionChoice: String, Sendable, CaseIterable {
-  case off, follow
+  case off, exact, follow
 }
 
 /// What fpd works by: defaults, overridden by the file, overridden by the command line.
@@ -72,7 +73,7 @@ public struct Configuration: Equatable, Sendable {
   public var cacheDirectory = Sourced("/var/cache/fpd")
   public var logLevel = Sourced(LogLevel.notice)
   public var clang = Sourced("clang")
-  public var connections = Sourced(ConnectionChoice.off)
+  public var connections = Sourced(ConnectionChoice.follow)
   /// Only decide, and compare with what the kernel does.
   public var shadow = Sourced(false)
 

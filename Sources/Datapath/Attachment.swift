@@ -71,10 +71,11 @@ package final class Attachment {
   /// Loads the program of an object for this place, without starting it.
   package func load(
     _ object: [UInt8], config: [UInt8], replaces: ReplaceCounter? = nil, rules: RuleMaps? = nil,
-    shadow: ShadowObserver? = nil
+    shadow: ShadowObserver? = nil, requests: ConnectionRequests? = nil
   ) throws(DatapathError) -> Program {
     var maps = rules?.byName ?? [:]
     if let shadow { maps.merge(shadow.byName) { $1 } }
+    if let requests { maps[ConnectionRequests.mapName] = requests.map.raw }
     maps["fpd_stats"] = statsMap.raw
     if let replaces { maps[ReplaceCounter.mapName] = replaces.map.raw }
     return try Loader.load(object, program: hook.programName, maps: maps, config: config)

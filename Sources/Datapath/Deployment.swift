@@ -70,6 +70,8 @@ package final class Deployment {
   package let replaces: ReplaceCounter?
   /// Where programs note what they decide, in shadow mode.
   private let shadow: ShadowObserver?
+  /// Where programs ask for connections to be marked.
+  private let requests: ConnectionRequests?
   private let preferClsact: Bool
   private var idle: [String: Program] = [:]
 
@@ -77,7 +79,7 @@ package final class Deployment {
   package init(
     objects: ObjectSource, includes: Includes, entry: EntryObject, pins: Pins?,
     preferClsact: Bool = false, patience: Duration = .milliseconds(25),
-    shadow: ShadowObserver? = nil,
+    shadow: ShadowObserver? = nil, requests: ConnectionRequests? = nil,
     makeCounter: () -> ReplaceCounter? = { nil },
     watch: @escaping Watch, unwatch: @escaping (Int32) -> Void
   ) {
@@ -88,6 +90,7 @@ package final class Deployment {
     parting = Parting(pins, patience: patience)
     replaces = pins?.adoptCounter() ?? makeCounter()
     self.shadow = shadow
+    self.requests = requests
     self.preferClsact = preferClsact
     builder = Builder(objects, includes, watch, unwatch)
     builder.onResult = { [unowned self] source, result in take(source, result) }
@@ -281,7 +284,8 @@ package final class Deployment {
       do throws(DatapathError) {
         try attachment.swap(
           attachment.load(
-            object, config: plan.config, replaces: replaces, rules: plan.rules, shadow: shadow))
+            object, config: plan.config, replaces: replaces, rules: plan.rules, shadow: shadow,
+            requests: requests))
         place.state = .live
         if !isGeneral {
           place.isProvisional = false

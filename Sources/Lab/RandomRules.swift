@@ -112,6 +112,8 @@ package struct RandomRules {
     if chance(5) { found.append(.field(.packetType, ranges(of: 4, upTo: 7))) }
     if chance(10) { found.append(.field(.connection, ranges(of: 64, upTo: 63))) }
     if chance(8) { found.append(.field(.connectionMark, ranges(of: 8, upTo: 0xffff_ffff))) }
+    if chance(6) { found.append(.field(.arrivedDestination, ranges(of: 8, upTo: 0xffff_ffff))) }
+    if chance(6) { found.append(.field(.arrivedDestinationPort, ranges(of: 8, upTo: 0xffff))) }
     for direction in [Condition.Direction.input, .output] where chance(12) {
       let match =
         chance(30)
@@ -194,6 +196,8 @@ package struct RandomRules {
     packet.packetType = UInt8(below(4))
     packet.connection = SettledConnection(number: UInt8(below(64)))
     packet.connectionMark = UInt32(below(8))
+    packet.arrivedDestination = UInt32(below(8))
+    packet.arrivedDestinationPort = UInt16(below(8))
     packet.sourceMAC = [2, 0, 0, 0, 0, UInt8(below(4))]
     return packet
   }

@@ -24,6 +24,9 @@ package struct RulePacket: Equatable, Sendable {
   /// The connection it belongs to, and that one's mark.
   package var connection = SettledConnection(number: 0)
   package var connectionMark: UInt32 = 0
+  /// What it was addressed to before NAT.
+  package var arrivedDestination: UInt32 = 0
+  package var arrivedDestinationPort: UInt16 = 0
   package var sourceMAC: [UInt8] = [0, 0, 0, 0, 0, 0]
 
   package init() {}
@@ -117,6 +120,8 @@ package struct RulePacket: Equatable, Sendable {
     case .packetType: UInt128(packetType)
     case .connection: UInt128(connection.number)
     case .connectionMark: UInt128(connectionMark)
+    case .arrivedDestination: UInt128(arrivedDestination)
+    case .arrivedDestinationPort: UInt128(arrivedDestinationPort)
     }
   }
 
@@ -135,33 +140,36 @@ package struct RulePacket: Equatable, Sendable {
     }
   }
 
+  package static let keySize = 88
+
   /// `struct filter_key` of fpm/filter.h.
   package var key: [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: 80)
+    var bytes = [UInt8](repeating: 0, count: Self.keySize)
     let names = [input.words, output.words]
     bytes.withUnsafeMutableBytes { raw in
       for (place, word) in [
         source, destination, mark, input.index, output.index, connectionMark,
+        arrivedDestination,
       ].enumerated() {
         raw.storeBytes(of: word, toByteOffset: place * 4, as: UInt32.self)
       }
       for (place, half) in [
-        hasPorts ? sourcePort : 0, hasPorts ? destinationPort : 0,
+        arrivedDestinationPort, hasPorts ? sourcePort : 0, hasPorts ? destinationPort : 0,
         transport == 1 && !isLaterFragment ? icmp : 0, length,
       ].enumerated() {
-        raw.storeBytes(of: half, toByteOffset: 24 + place * 2, as: UInt16.self)
+        raw.storeBytes(of: half, toByteOffset: 28 + place * 2, as: UInt16.self)
       }
       let flags = transport == 6 && !isLaterFragment ? tcpFlags : 0
       for (place, byte) in [
         transport, isLaterFragment ? 1 : 0, flags, ttl, tos, packetType, connection.number,
       ].enumerated() {
-        raw[32 + place] = byte
+        raw[38 + place] = byte
       }
       for (place, words) in names.enumerated() {
-        raw.storeBytes(of: words.0, toByteOffset: 40 + place * 16, as: UInt64.self)
-        raw.storeBytes(of: words.1, toByteOffset: 48 + place * 16, as: UInt64.self)
+        raw.storeBytes(of: words.0, toByteOffset: 48 + place * 16, as: UInt64.self)
+        raw.storeBytes(of: words.1, toByteOffset: 56 + place * 16, as: UInt64.self)
       }
-      for (place, byte) in sourceMAC.prefix(6).enumerated() { raw[72 + place] = byte }
+      for (place, byte) in sourceMAC.prefix(6).enumerated() { raw[80 + place] = byte }
     }
     return bytes
   }

@@ -21,6 +21,8 @@ package enum Classifier {
     build.sets = sets ?? 0
     build.layRows(interfaces)
     build.layWalk()
+    let tracked = ruleset.stages.first { $0.view != .untracked }?.rules.lowerBound
+    build.writer.set(UInt32(tracked ?? ruleset.rules.count), at: ClassifierLayout.tracked)
     return try build.image()
   }
 
@@ -57,7 +59,7 @@ package enum Classifier {
       }
       let shape = ClassifierShape(
         fields: fields, summary: fields == 0 ? 0 : summary, size: size, counters: room,
-        checks: checks)
+        checks: checks, precedesTracking: ruleset.stages.contains { $0.view == .untracked })
       let bytes = [UInt8](unsafeUninitializedCapacity: shape.valueSize) { buffer, count in
         writer.words.withUnsafeBytes { UnsafeMutableRawBufferPointer(buffer).copyMemory(from: $0) }
         for index in used..<shape.valueSize { buffer.initializeElement(at: index, to: 0) }

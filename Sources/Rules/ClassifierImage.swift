@@ -25,10 +25,16 @@ package struct ClassifierShape: Equatable, Hashable, Sendable {
   package var counters: Int
   /// A bit for each kind of late condition.
   package var checks: UInt32
+  /// Whether packets come to rules before their connection is known.
+  package var precedesTracking: Bool
 
-  package init(fields: UInt32, summary: Int, size: Int, counters: Int, checks: UInt32) {
+  package init(
+    fields: UInt32, summary: Int, size: Int, counters: Int, checks: UInt32,
+    precedesTracking: Bool = false
+  ) {
     (self.fields, self.summary, self.size) = (fields, summary, size)
     (self.counters, self.checks) = (counters, checks)
+    self.precedesTracking = precedesTracking
   }
 
   /// The size of the value of `fpd_filter`.
@@ -36,7 +42,9 @@ package struct ClassifierShape: Equatable, Hashable, Sendable {
 
   /// Whether rules look behind the IPv4 header: those about sets do wherever a set has ports.
   package var usesTransport: Bool {
-    let asking: [ClassifierField] = [.sourcePort, .destinationPort, .tcpFlags, .icmp]
+    let asking: [ClassifierField] = [
+      .sourcePort, .destinationPort, .arrivedDestinationPort, .tcpFlags, .icmp,
+    ]
     return asking.contains { uses($0) } || uses(.set)
   }
 
@@ -76,16 +84,17 @@ package enum ClassifierField: Int, CaseIterable, Sendable {
   /// The transport protocol, and from 256 on that of later fragments.
   case kind
   case sourcePort, destinationPort, tcpFlags, icmp, length, ttl, tos, mark, packetType
-  case input, output, connection, connectionMark
+  case input, output, connection, connectionMark, arrivedDestination, arrivedDestinationPort
 
   var bit: UInt32 { 1 << UInt32(rawValue) }
 
   /// The largest value it can have.
   var last: UInt64 {
     switch self {
-    case .source, .destination, .mark, .input, .output, .connectionMark: 0xffff_ffff
+    case .source, .destination, .arrivedDestination, .mark, .input, .output, .connectionMark:
+      0xffff_ffff
     case .kind: 0x1ff
-    case .sourcePort, .destinationPort, .icmp, .length: 0xffff
+    case .sourcePort, .destinationPort, .arrivedDestinationPort, .icmp, .length: 0xffff
     case .tcpFlags, .ttl, .tos: 0xff
     case .packetType: 7
     case .connection: 63
@@ -131,15 +140,16 @@ package enum ClassifierLayout {
   package static let turns = 12
   package static let first = 16
   package static let roots = 32
-  package static let checks = 96
-  package static let bits = 104
-  package static let kind = 168
-  package static let tcpFlags = 2216
-  package static let ttl = 3240
-  package static let tos = 4264
-  package static let packetType = 5288
-  package static let connection = 5320
-  package static let headSize = 5576
+  package static let checks = 104
+  package static let tracked = 108
+  package static let bits = 112
+  package static let kind = 176
+  package static let tcpFlags = 2224
+  package static let ttl = 3248
+  package static let tos = 4272
+  package static let packetType = 5296
+  package static let connection = 5328
+  package static let headSize = 5584
 
   package static let line: UInt32 = 1 << 31
   package static let block: UInt32 = 1 << 30

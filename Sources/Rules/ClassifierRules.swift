@@ -89,6 +89,8 @@ struct ClassifierRule {
     case .packetType: .packetType
     case .connection: .connection
     case .connectionMark: .connectionMark
+    case .arrivedDestination: .arrivedDestination
+    case .arrivedDestinationPort: .arrivedDestinationPort
     }
   }
 }

@@ -130,14 +130,16 @@ package enum Field: UInt8, CaseIterable, Equatable, Hashable, Sendable {
   case connection
   /// The connection's mark.
   case connectionMark
+  /// What a packet is addressed to before NAT, where that may be something else.
+  case arrivedDestination, arrivedDestinationPort
 
   /// The largest value it can have.
   package func last(_ family: RuleFamily) -> UInt128 {
     switch self {
-    case .source, .destination: family == .ip ? 0xffff_ffff : .max
+    case .source, .destination, .arrivedDestination: family == .ip ? 0xffff_ffff : .max
     case .laterFragment: 1
     case .transport, .tcpFlags, .ttl, .tos: 0xff
-    case .sourcePort, .destinationPort, .icmp: 0xffff
+    case .sourcePort, .destinationPort, .arrivedDestinationPort, .icmp: 0xffff
     case .length: family == .ip ? 0xffff : 0xffff + 40
     case .mark, .connectionMark: 0xffff_ffff
     case .packetType: 7

@@ -95,15 +95,28 @@ extension Translator {
 
   // MARK: Addresses
 
-  /// Why rules of this stage see another address or port than the one that is classified by.
+  /// What a packet has where rules of this stage ask for `field`.
+  func asked(_ field: Field) -> Field {
+    switch field {
+    case .destination where isBeforeNAT: .arrivedDestination
+    case .destinationPort where isBeforeNAT: .arrivedDestinationPort
+    default: field
+    }
+  }
+
+  private var isBeforeNAT: Bool { view == .arriving || view == .untracked && translates }
+
+  /// Why rules of this stage see another address or port than any that is classified by.
   func cause(hiding field: Field) -> String? {
     switch (field, view) {
-    case (.destination, .arriving), (.destinationPort, .arriving): "before NAT"
-    case (.destination, .untracked) where translates: "before NAT"
-    case (.destinationPort, .untracked) where translates: "before NAT"
     case (.source, .leaving), (.sourcePort, .leaving): "behind NAT"
     default: nil
     }
+  }
+
+  /// Why they see another address than what is looked at late.
+  func causeLate(hiding field: Field) -> String? {
+    asked(field) == field ? cause(hiding: field) : "before NAT"
   }
 
   /// Whether all values a field can have are in a set, or none is.

@@ -86,7 +86,8 @@ extension Translator {
   /// The forward hook comes behind the decrement of the TTL.
   func require(_ met: inout Conjunction, _ field: Field, _ values: ValueSet) {
     if let why = cause(hiding: field), !isSettled(field, values) { return met.requireUnknown(why) }
-    met.require(field, field == .ttl && hook != .prerouting ? values.incremented() : values, family)
+    met.require(
+      asked(field), field == .ttl && hook != .prerouting ? values.incremented() : values, family)
   }
 
   func values(_ field: Field, _ low: UInt16, _ high: UInt16, _ negated: Bool) -> ValueSet {
@@ -124,7 +125,7 @@ extension Translator {
       let range = ValueSet(value...(value | low))
       return one(met) { require(&$0, field, negated ? range.complement(upTo: last) : range) }
     }
-    if let why = cause(hiding: field) { return one(met) { $0.requireUnknown(why) } }
+    if let why = causeLate(hiding: field) { return one(met) { $0.requireUnknown(why) } }
     let late: LateCondition
     switch field {
     case .source, .destination:
@@ -192,13 +193,13 @@ extension Translator {
     else { return unknown("addrtype", met) }
     let unicast: UInt16 = 1 << 1
     return one(met) {
-      if match.source != 0, let why = cause(hiding: .source) {
+      if match.source != 0, let why = causeLate(hiding: .source) {
         $0.requireUnknown(why)
       } else if match.source != 0 {
         let inverted = match.flags.contains(.invertSource)
         $0.require(.late(.sourceType(inverted ? ~match.source : match.source)))
       }
-      if match.destination != 0, let why = cause(hiding: .destination) {
+      if match.destination != 0, let why = causeLate(hiding: .destination) {
         $0.requireUnknown(why)
       } else if match.destination != 0 {
         let holds = match.destination & unicast != 0
@@ -219,7 +220,9 @@ extension Translator {
       set.type == "list:set" || match.dimensions.count == dimensions
     else { return unknown("set \(set.name)", met) }
     for isSource in match.dimensions {
-      if let why = cause(hiding: isSource ? .source : .destination) { return unknown(why, met) }
+      if let why = causeLate(hiding: isSource ? .source : .destination) {
+        return unknown(why, met)
+      }
     }
     return one(met) {
       $0.require(

@@ -110,7 +110,12 @@ package struct FastPath: Sendable {
     var intoBridges = false
     if let rules { variables.append("filter", ["definitions": .string(rules.definitions)]) }
     if let connections = modules.first(where: { $0.module == .conntrack }) {
-      variables.append("connections", ["nat": connections.conf["nat"] ?? false])
+      variables.append(
+        "connections",
+        [
+          "nat": connections.conf["nat"] ?? false, "marks": connections.conf["marks"] ?? false,
+          "renew_at_once": .bool(!(rules?.precedesTracking ?? false)),
+        ])
     }
     if let router = modules.first(where: { $0.module == .router }) {
       let checks = router.conf["rp_filter"]?.string != "off"

@@ -46,7 +46,10 @@ extension Derivation {
     if let tracking = firewall.tracking {
       nodes.append(
         Node(
-          module: .conntrack, conf: JSON.Object([("nat", .bool(tracking.translates))]), next: nil))
+          module: .conntrack,
+          conf: JSON.Object([
+            ("nat", .bool(tracking.translates)), ("marks", .bool(tracking.marks)),
+          ]), next: nil))
     } else if firewall.defragments {
       punt(.netfilterHook, "defragmentation")
     }

@@ -19,10 +19,10 @@ struct Surroundings {
   let customRules: Int
 
   init(
-    _ state: NetworkState, _ rules: RulesSummary? = nil, followsConnections: Bool = false
+    _ state: NetworkState, _ rules: RulesSummary? = nil, connections: ConnectionUse = .none
   ) {
     self.state = state
-    firewall = Firewall(state, rules, followsConnections: followsConnections)
+    firewall = Firewall(state, rules, connections: connections)
     linksByIndex = Dictionary(
       state.links.indices.map { (state.links[$0].index, $0) }, uniquingKeysWith: { $1 })
     addressed = Set(state.addresses.lazy.filter { $0.family == .ipv4 }.map(\.link))
@@ -105,7 +105,7 @@ struct Firewall {
   /// Whether a program notices when the rules change.
   let isWatched: Bool
 
-  init(_ state: NetworkState, _ summary: RulesSummary?, followsConnections: Bool) {
+  init(_ state: NetworkState, _ summary: RulesSummary?, connections: ConnectionUse) {
     self.summary = summary
     // In the midst of a change nothing is known of them; programs notice that, too.
     isWatched = state.ruleEpoch?.isWatched ?? true
@@ -124,8 +124,7 @@ struct Firewall {
       if hook.point.isOnTheWay { take(hook) }
       remember(hook)
     }
-    // Rules and connections together are more than the verifier takes of one program, as yet.
-    if followsConnections, rulesets.isEmpty { tracking = Tracking(hooks) }
+    if connections != .none { tracking = Tracking(hooks, marks: connections == .marked) }
   }
 
   /// Whether a routed packet meets nothing but what is harmless.
@@ -135,7 +134,7 @@ struct Firewall {
   var decides: Bool { judges || follows }
 
   /// Whether it belongs to a connection that programs look up.
-  var follows: Bool { isUnderstood && tracking != nil }
+  var follows: Bool { isUnderstood && tracking != nil && (rulesets.isEmpty || judges) }
 
   /// Whether a bridge may have bridged packets meet rules, now or as soon as it is told to.
   var mayAskForBridged: Bool { bridgeNetfilter && !letsRoutedPass }

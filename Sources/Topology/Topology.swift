@@ -5,10 +5,10 @@ import OrderedJSON
 /// Derives the processing graph from a namespace's state: a pure function.
 package enum Topology {
   package static func derive(
-    _ state: NetworkState, rules: RulesSummary? = nil, followsConnections: Bool = false,
+    _ state: NetworkState, rules: RulesSummary? = nil, connections: ConnectionUse = .none,
     preference: (String) -> HookPreference = { _ in .auto }
   ) -> ProcessingGraph {
-    let surroundings = Surroundings(state, rules, followsConnections: followsConnections)
+    let surroundings = Surroundings(state, rules, connections: connections)
     var graph = ProcessingGraph()
     graph.hooks = surroundings.firewall.harmless
     graph.interfaces.reserveCapacity(state.links.count)

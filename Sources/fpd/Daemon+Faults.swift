@@ -37,11 +37,11 @@ extension StatusReport.Problem {
 extension Daemon {
   static func makePilot(
     _ objects: ObjectSource, _ configuration: Configuration, _ log: Log, _ loop: EventLoop,
-    _ shadow: Shadow?
+    _ shadow: Shadow?, _ requests: ConnectionRequests?
   ) throws -> Pilot {
     try Pilot(
       objects: objects, share: share, state: configuration.stateDirectory.value, log: log,
-      shadow: shadow?.observer,
+      shadow: shadow?.observer, requests: requests,
       watch: { descriptor, handler in try? loop.watch(descriptor, handler) },
       unwatch: { loop.unwatch($0) }, later: { loop.later($0) },
       soon: { loop.soon($0) })
@@ -50,8 +50,13 @@ extension Daemon {
   /// From now on a pilot's news are heard.
   func heed(_ pilot: Pilot) {
     tracker.withoutOurs = { [unowned pilot] in pilot.withoutOurs($0) }
-    tracker.followsConnections = { [unowned self, unowned pilot] in
-      configuration.connections.value == .follow && pilot.followsConnections
+    tracker.connections = { [unowned self, unowned pilot] in
+      guard pilot.followsConnections else { return .none }
+      return switch configuration.connections.value {
+      case .off: .none
+      case .exact: .exact
+      case .follow: marker == nil ? .exact : .marked
+      }
     }
     pilot.onChange = { [unowned self, unowned pilot] in
       pilot.chooseAgain(tracker.graph, tracker.state.ruleEpoch, rulebook)
@@ -68,6 +73,10 @@ extension Daemon {
     if let words = pilot?.pinsComplaint {
       all.append(
         .init(what: "pins", detail: "a killed fpd will leave nothing to take over: \(words)"))
+    }
+    if let words = marker?.complaint {
+      all.append(
+        .init(what: "connections", detail: "connections over TCP stay with the kernel: \(words)"))
     }
     if let error = objects.cacheComplaint {
       let words = "what is compiled is not kept for the next start: \(error)"
@@ -98,7 +107,7 @@ extension Daemon {
       tracker.take(live)
     }
     guard pilot == nil, pilotObstacle == .loadFailed,
-      let pilot = try? Self.makePilot(objects, configuration, log, loop, shadow)
+      let pilot = try? Self.makePilot(objects, configuration, log, loop, shadow, marker?.requests)
     else { return }
     log.notice("interfaces can be accelerated now")
     self.pilot = pilot

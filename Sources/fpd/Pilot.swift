@@ -39,6 +39,7 @@ final class Pilot {
 
   init(
     objects: ObjectSource, share: String, state: String, log: Log, shadow: ShadowObserver?,
+    requests: ConnectionRequests?,
     watch: @escaping Deployment.Watch, unwatch: @escaping (Int32) -> Void,
     later: @escaping (@escaping () -> Void) -> Void,
     soon: @escaping (@escaping () -> Void) -> Void
@@ -59,7 +60,7 @@ final class Pilot {
     }
     deployment = Deployment(
       objects: objects, includes: try Includes(["\(share)/fpm"]), entry: entry, pins: pins,
-      shadow: shadow,
+      shadow: shadow, requests: requests,
       makeCounter: {
         do { return try ReplaceCounter(objects) } catch {
           log.notice("rules of iptables-legacy stay with the kernel: \(error)")

@@ -40,8 +40,8 @@ final class Tracker {
   /// Called whenever the tracker has caught up with all it heard of.
   var onSettled: () -> Void = {}
   var preference: (String) -> HookPreference
-  /// Whether programs can look up connections.
-  var followsConnections: () -> Bool = { false }
+  /// What programs can do for connections.
+  var connections: () -> ConnectionUse = { .none }
   /// Takes away from a state what stands there because of fpd.
   var withoutOurs: (NetworkState) -> NetworkState = { $0 }
 
@@ -241,7 +241,7 @@ final class Tracker {
   private func publish() {
     rulebook.follow(state)
     let next = Topology.derive(
-      withoutOurs(state), rules: rulebook.summary, followsConnections: followsConnections(),
+      withoutOurs(state), rules: rulebook.summary, connections: connections(),
       preference: preference)
     let sameRules = state.ruleEpoch == ruleEpoch && rulebook.edition == edition
     edition = rulebook.edition

@@ -82,14 +82,17 @@ extension ConformanceWalks {
       Step(
         "connections are tracked",
         ["iptables-legacy -A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT"],
-        ["interfaces.p1.slow_path has conntrack", "interfaces.p1.graph.filter.conf.rules == 4"]),
+        [
+          "interfaces.p1.graph.conntrack.conf.nat == false",
+          "interfaces.p1.graph.filter.conf.rules == 4",
+        ]),
       Step(
         "no more", ["iptables-legacy -D FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT"],
-        ["interfaces.p1.slow_path lacks conntrack", rules(3, "iptables-legacy")]),
+        ["interfaces.p1.graph.conntrack absent", rules(3, "iptables-legacy")]),
       Step(
         "addresses are translated",
         ["iptables-legacy -t nat -A POSTROUTING -o p2 -j MASQUERADE"],
-        ["interfaces.p1.slow_path has nat", "interfaces.p1.slow_path has conntrack"]),
+        ["interfaces.p1.graph.conntrack.conf.nat == true", "interfaces.p1.slow_path lacks nat"]),
       Step(
         "a match nobody knows",
         ["iptables-legacy -A FORWARD -m statistic --mode random --probability 0.5 -j DROP"],
@@ -182,13 +185,16 @@ extension ConformanceWalks {
         changesNothing: true),
       Step(
         "connections are tracked", ["nft insert rule ip t transit ct state established accept"],
-        ["interfaces.p1.slow_path has conntrack", "interfaces.p1.graph.filter.conf.rules == 7"]),
+        [
+          "interfaces.p1.graph.conntrack.conf.nat == false",
+          "interfaces.p1.graph.filter.conf.rules == 7",
+        ]),
       Step(
         "addresses are translated",
         [
           "nft: table ip n {;chain post {;type nat hook postrouting priority 100;;oifname p2 masquerade;};}"
         ],
-        ["interfaces.p1.slow_path has nat"]),
+        ["interfaces.p1.graph.conntrack.conf.nat == true"]),
       Step(
         "translation goes", ["nft delete table ip n"], ["interfaces.p1.slow_path lacks nat"]),
       Step(

@@ -171,7 +171,8 @@ extension MatrixNftables {
     tool == .ip ? acts("dup to 10.0.3.2 device p3") : []
   }
 
-  private static let any = "conntrack|netfilter-hook|filter-rules|rule-unknown|rule-effect|nat"
+  private static let any =
+    "conntrack|netfilter-hook|filter-rules|rule-unknown|rule-effect|nat|connection-new|connection-state"
 
   private static func tracked(_ rule: String) -> MatrixCase {
     MatrixCase(rule, left: [.udp(53), .udp(54), .tcp(53, .syn)], any)

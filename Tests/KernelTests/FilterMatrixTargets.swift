@@ -51,13 +51,13 @@ extension MatrixIPTables {
   // MARK: Connections
 
   private static let any =
-    "conntrack|netfilter-hook|filter-rules|rule-unknown|rule-effect|nat|connection-tracking"
+    "conntrack|netfilter-hook|filter-rules|rule-unknown|rule-effect|nat|connection-new|connection-state"
 
   private static func tracked(_ rule: String) -> MatrixCase {
     MatrixCase(rule, left: [.udp(53), .udp(54), .tcp(53, .syn)], any)
   }
 
-  /// Where connections are tracked, the kernel sees every packet.
+  /// Where connections are tracked, the kernel sees every packet of those that begin.
   static let connections: [MatrixCase] = [
     tracked("-m conntrack --ctstate NEW -p udp -m udp --dport 53"),
     tracked("-m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"),

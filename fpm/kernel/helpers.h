@@ -62,6 +62,7 @@ static fp_unused long (*const bpf_loop)(u32 times, void *step, void *context,
 static fp_unused long (*const bpf_ringbuf_output)(void *ring, void *from, u64 size,
 						  u64 flags) = (void *)130;
 static fp_unused u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
+static fp_unused u32 (*const bpf_get_prandom_u32)(void) = (void *)7;
 static fp_unused u64 (*const bpf_jiffies64)(void) = (void *)118;
 static fp_unused u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
 static fp_unused long (*const bpf_redirect)(u32 ifindex, u64 flags) = (void *)23;

@@ -249,6 +249,7 @@ struct nf_conn {
 	u32 timeout;
 	u64 status;
 	struct nf_ct_ext *ext;
+	u32 mark;
 	void *tuplehash[0];
 	u8 tcp_seen[0]; /* path: proto.tcp.seen */
 	u8 tcp_state;	/* path: proto.tcp.state */

@@ -5,13 +5,18 @@
  *
  * Contract, Connection tracking: established and assured connections over TCP and UDP, of which nothing has to
  * be counted, rewritten or remembered for each packet; whatever begins, ends, or might not belong to one is
- * the kernel's. An entry is held from here until the packet is done with: see fp_connection_release().
+ * the kernel's. What the rest of the program has to know of an entry is copied while it is held.
+ *
+ * Included by the hook, which knows what it is asked with.
  */
 #ifndef FPM_LIVE_CONNECTION_H
 #define FPM_LIVE_CONNECTION_H
 
 #include "../checksum.h"
 #include "network.h"
+#if JUDGES_RULES
+#include "../filter.h"
+#endif
 
 enum {
 	FRAGMENT = 0x3fff, /* more of them, or an offset */
@@ -60,6 +65,40 @@ struct connection_query {
 	u8 reserved[2];
 };
 enum { QUERY_TUPLE = 12, QUERY_OPTIONS = 12, NETWORK_OF_DEVICE = -1 };
+
+/*
+ * What is known of a packet's connection. It is kept beside the stack, of which there is none to spare, and filled
+ * by functions that are verified once, by themselves, instead of with all that comes behind each of their ends.
+ */
+struct connection {
+	u64 network;   /* asked: the namespace, struct net, */
+	u32 header;    /* where IPv4 begins in the frame, */
+	u8 only_asks;  /* and whether nothing may change */
+	u8 is_old;     /* its time is to be renewed */
+	u8 is_watched; /* the kernel looks at its window */
+	u8 translates; /* which addresses are others when it leaves */
+	u8 transport;
+	u32 source;	 /* what it leaves with, */
+	u32 destination; /* and what it is routed by */
+	u16 source_port;
+	u16 destination_port;
+	u32 mark;
+	u32 masqueraded_for; /* the device it has to leave by; 0: any */
+	u8 settled;	     /* CONNECTION_*, which are SettledConnection in Sources/Rules */
+	u8 spare[3];
+	struct connection_query query; /* what the kernel was asked */
+#if JUDGES_RULES
+	struct filter_key key; /* for firewall.h */
+#endif
+};
+enum { TRANSLATES_SOURCE = 1, TRANSLATES_DESTINATION = 2, CONNECTION_IS_REPLY = 1 };
+
+struct {
+	map_number(type, 6); /* BPF_MAP_TYPE_PERCPU_ARRAY */
+	map_number(max_entries, 1);
+	map_type(key, u32);
+	map_type(value, struct connection);
+} fpd_connection SEC(".maps");
 
 /* The entry, held; 0: there is none. */
 fp_inline u64 find_connection(void *context, struct connection_query *query)
@@ -201,20 +240,27 @@ fp_inline u32 lifetime_of(const struct packet *packet, u32 length)
 }
 
 /* nf_nat_packet(): what the entry says of the addresses, where NAT's functions stand on the hooks. */
-fp_inline void read_translation(struct packet *packet, u64 connection, u32 direction, u64 status)
+fp_inline void read_translation(struct connection *known, u64 connection, u32 direction, u64 status)
 {
 	/* of the answers to it: what comes from there goes to where this comes from */
 	window answers = tuple_of(connection, !direction);
 	if (status & (direction ? STATUS_SRC_NAT : STATUS_DST_NAT)) {
-		packet->translates |= TRANSLATES_DESTINATION;
-		packet->destination = seen(answers, nf_conntrack_tuple, source);
-		packet->destination_port = seen(answers, nf_conntrack_tuple, source_port);
+		known->translates |= TRANSLATES_DESTINATION;
+		known->destination = seen(answers, nf_conntrack_tuple, source);
+		known->destination_port = seen(answers, nf_conntrack_tuple, source_port);
 	}
 	if (status & (direction ? STATUS_DST_NAT : STATUS_SRC_NAT)) {
-		packet->translates |= TRANSLATES_SOURCE;
-		packet->source = seen(answers, nf_conntrack_tuple, destination);
-		packet->source_port = seen(answers, nf_conntrack_tuple, destination_port);
+		known->translates |= TRANSLATES_SOURCE;
+		known->source = seen(answers, nf_conntrack_tuple, destination);
+		known->source_port = seen(answers, nf_conntrack_tuple, destination_port);
 	}
+}
+
+/* nf_nat_oif_changed(): the device that a connection was masqueraded for. */
+fp_inline u32 masqueraded_for(u64 extensions)
+{
+	u8 nat = extensions ? extension_at(extensions, NF_CT_EXT_NAT) : 0;
+	return nat ? (u32)live(extensions + nat, nf_conn_nat, masq_index) : 0;
 }
 
 /* nf_ip_checksum(): what is not right, or cannot be told here, is the kernel's. */
@@ -235,105 +281,207 @@ fp_inline outcome judge_checksum(const struct packet *packet, u32 length)
 	return REASON_CONNECTION_CHECKSUM;
 }
 
-/* Finds the packet's connection and holds it; changes nothing. */
-fp_inline outcome fp_connection_find(struct packet *packet)
-{
-	const struct ipv4 *ipv4 = packet->ipv4;
-	struct network network = network_at(packet->network);
-	if (fp_has_connection(packet))
-		return REASON_CONNECTION_STATE;
-	if (ipv4->fragment & network_order(FRAGMENT))
-		return REASON_FRAGMENT;
-	u32 length = network_order(ipv4->total_length) - sizeof(*ipv4);
-	outcome result = judge_transport(packet, length);
-	if (result != GO_ON)
-		return result;
-	const u16 *ports = (const u16 *)(ipv4 + 1);
-	packet->source = ipv4->source;
-	packet->destination = ipv4->destination;
-	packet->source_port = ports[0];
-	packet->destination_port = ports[1];
-	struct connection_query query = {
-		.source = ipv4->source,
-		.destination = ipv4->destination,
-		.source_port = ports[0],
-		.destination_port = ports[1],
-		.network = NETWORK_OF_DEVICE,
-		.protocol = ipv4->protocol,
-	};
-	u64 connection = find_connection(packet->context, &query);
-	if (!connection)
-		return REASON_CONNECTION_NEW;
-	packet->connection = connection;
-
-	window entry = look(connection);
-	u64 status = seen(entry, nf_conn, status);
-	if ((status & STATUS_NEEDED) != STATUS_NEEDED || status & ~(u64)STATUS_POSSIBLE)
-		return REASON_CONNECTION_STATE;
-	if (ipv4->protocol == TRANSPORT_TCP) {
-		if (seen(entry, nf_conn, tcp_state) != TCP_ESTABLISHED)
-			return REASON_CONNECTION_STATE;
-		if (!is_liberal(network, entry))
-			return REASON_CONNECTION_WINDOW;
-	}
-	if (has_extensions((u64)seen(entry, nf_conn, ext)))
-		return REASON_CONNECTION_EXTENSION;
-	u32 lifetime = lifetime_of(packet, length);
-	if (!lifetime || lifetime > TIMEOUT_LONGEST / 2 / 1000 * KERNEL_HZ)
-		return REASON_CONNECTION_STATE;
-	packet->lifetime = lifetime;
-	packet->transport = ipv4->protocol;
-	packet->reply = query.direction & 1;
-	if (CONNECTIONS_TRANSLATE)
-		read_translation(packet, connection, packet->reply, status);
-	if (of_network(network, ct_checksum))
-		return judge_checksum(packet, length);
-	return GO_ON;
-}
-
-/* nf_nat_oif_changed(): what was masqueraded for a device that it does not leave by any more. */
-fp_inline outcome fp_connection_leaves(const struct packet *packet)
-{
-	if (!CONNECTIONS_TRANSLATE || packet->reply)
-		return FORWARD;
-	u64 extensions = (u64)live(packet->connection, nf_conn, ext);
-	if (!extensions)
-		return FORWARD;
-	u8 nat = extension_at(extensions, NF_CT_EXT_NAT);
-	if (!nat)
-		return FORWARD;
-	s32 device = live(extensions + nat, nf_conn_nat, masq_index);
-	return !device || (u32)device == packet->egress_index ? FORWARD : REASON_NAT_EGRESS;
-}
-
 /*
  * __nf_ct_refresh_acct(), with a grace that spares writing for each packet: an entry lives never shorter than
  * without fpd, and longer by no more than that.
  */
-fp_inline void fp_connection_refresh(const struct packet *packet)
+fp_inline u32 grace_of(u32 lifetime)
 {
-	u32 wanted = packet->lifetime;
-	u32 grace = wanted / 8;
-	if (grace > KERNEL_HZ / 4)
-		grace = KERNEL_HZ / 4;
-	u32 left = live(packet->connection, nf_conn, timeout) - (u32)bpf_jiffies64();
-	if (left - wanted <= grace)
-		return;
-	set_timeout(packet->connection, (u32)((u64)(wanted + grace) * 1000 / KERNEL_HZ));
-	if (packet->transport != TRANSPORT_TCP)
-		return;
-	/* The kernel sets the state before the time: who began to close meanwhile has what closing takes. */
-	u8 state = seen(look_again(packet->connection), nf_conn, tcp_state);
-	if (state == TCP_ESTABLISHED || state >= TCP_STATES)
-		return;
-	u32 closing = live_u32(packet->network, OFFSET(net, tcp_timeouts) + 4 * state);
-	set_timeout(packet->connection, (u32)((u64)closing * 1000 / KERNEL_HZ));
+	u32 grace = lifetime / 8;
+	return grace > KERNEL_HZ / 4 ? KERNEL_HZ / 4 : grace;
 }
 
-fp_inline void fp_connection_release(struct packet *packet)
+fp_inline void renew(u64 connection, u64 network, u8 transport, u32 lifetime)
 {
-	if (packet->connection)
-		let_connection_go(packet->connection);
+	set_timeout(connection, (u32)((u64)(lifetime + grace_of(lifetime)) * 1000 / KERNEL_HZ));
+	if (transport != TRANSPORT_TCP)
+		return;
+	/* The kernel sets the state before the time: who began to close meanwhile has what closing takes. */
+	u8 state = seen(look_again(connection), nf_conn, tcp_state);
+	if (state == TCP_ESTABLISHED || state >= TCP_STATES)
+		return;
+	u32 closing = live_u32(network, OFFSET(net, tcp_timeouts) + 4 * state);
+	set_timeout(connection, (u32)((u64)closing * 1000 / KERNEL_HZ));
+}
+
+#if CONNECTIONS_ASK
+/*
+ * Who asks for more than the kernel gives by itself: fpd has the kernel leave the window of this connection alone
+ * (Sources/Datapath/ConnectionRequests.swift). One packet in so many asks: what is over soon is left alone.
+ */
+enum { REQUEST_SHARE = 16, REQUESTS_SIZE = 1 << 16 };
+struct {
+	map_number(type, MAP_RINGBUF);
+	map_number(max_entries, REQUESTS_SIZE);
+} fpd_requests SEC(".maps");
+
+fp_inline void ask_for(struct connection_query *query)
+{
+	if (bpf_get_prandom_u32() % REQUEST_SHARE == 0)
+		bpf_ringbuf_output(&fpd_requests, &query->source, QUERY_TUPLE, 0);
+}
+#else
+#define ask_for(query) (void)(query)
+#endif
+
+/* Judges the entry and notes what the rest of the program has to know of it. */
+fp_inline outcome judge_entry(const struct packet *packet, struct connection *known, u64 connection,
+			      u32 length)
+{
+	u32 direction = known->query.direction & 1;
+	window entry = look(connection);
+	u64 status = seen(entry, nf_conn, status);
+	if ((status & STATUS_NEEDED) != STATUS_NEEDED || status & ~(u64)STATUS_POSSIBLE)
+		return REASON_CONNECTION_STATE;
+	if (known->transport == TRANSPORT_TCP) {
+		if (seen(entry, nf_conn, tcp_state) != TCP_ESTABLISHED)
+			return REASON_CONNECTION_STATE;
+	}
+	u64 extensions = (u64)seen(entry, nf_conn, ext);
+	if (has_extensions(extensions))
+		return REASON_CONNECTION_EXTENSION;
+	known->is_watched = known->transport == TRANSPORT_TCP &&
+			    !is_liberal(network_at(packet->network), entry);
+	if (!CONNECTIONS_ASK && known->is_watched)
+		return REASON_CONNECTION_WINDOW;
+	u32 lifetime = lifetime_of(packet, length);
+	if (!lifetime || lifetime > TIMEOUT_LONGEST / 2 / 1000 * KERNEL_HZ)
+		return REASON_CONNECTION_STATE;
+	known->settled = (u8)(direction | (status & 1) << 1 | (status >> 4 & 3) << 2 |
+			      (status >> 7 & 3) << 4);
+#if HAS_nf_conn_mark
+	known->mark = seen(entry, nf_conn, mark);
+#endif
+	known->masqueraded_for = 0;
+	if (CONNECTIONS_TRANSLATE) {
+		read_translation(known, connection, direction, status);
+		if (!direction)
+			known->masqueraded_for = masqueraded_for(extensions);
+	}
+	if (of_network(network_at(packet->network), ct_checksum)) {
+		outcome result = judge_checksum(packet, length);
+		if (result != GO_ON)
+			return result;
+	}
+	u32 left = seen(entry, nf_conn, timeout) - (u32)bpf_jiffies64();
+	known->is_old = left - lifetime > grace_of(lifetime);
+	if (known->is_watched)
+		known->is_old = 0;
+	if (known->is_old && CONNECTIONS_RENEW_AT_ONCE && !known->only_asks)
+		renew(connection, packet->network, known->transport, lifetime);
+	return GO_ON;
+}
+
+/* The packet, as one of the functions that are verified by themselves has it at hand. */
+fp_inline outcome take_again(CONTEXT *context, const struct connection *known,
+			     struct packet *packet)
+{
+	void *data = (void *)(long)context->data;
+	u32 header = FILTERS_VLANS ? known->header & 31 : sizeof(struct ethernet);
+	packet->context = context;
+	packet->end = (void *)(long)context->data_end;
+	packet->ipv4 = data + header;
+	packet->network = known->network;
+	return (void *)(packet->ipv4 + 1) > packet->end ? REASON_MALFORMED : GO_ON;
+}
+
+/* The kernel is asked by the packet as it came in. */
+fp_inline void make_query(struct connection_query *query, const struct ipv4 *ipv4)
+{
+	const u16 *ports = (const u16 *)(ipv4 + 1);
+	query->source = ipv4->source;
+	query->destination = ipv4->destination;
+	query->source_port = ports[0];
+	query->destination_port = ports[1];
+	query->network = NETWORK_OF_DEVICE;
+	query->error = 0;
+	query->protocol = ipv4->protocol;
+	query->direction = 0;
+	query->reserved[0] = query->reserved[1] = 0;
+}
+
+/* Finds a packet's connection: GO_ON if it is one that programs may carry on. A function of its own. */
+__attribute__((noinline)) s32 fp_connection_find(CONTEXT *context, struct connection *known)
+{
+	struct packet packet = { 0 };
+	if (!known || take_again(context, known, &packet) != GO_ON)
+		return REASON_MALFORMED;
+	if (fp_has_connection(&packet))
+		return REASON_CONNECTION_STATE;
+	if (packet.ipv4->fragment & network_order(FRAGMENT))
+		return REASON_FRAGMENT;
+	u32 length = network_order(packet.ipv4->total_length) - sizeof(*packet.ipv4);
+	outcome result = judge_transport(&packet, length);
+	if (result != GO_ON)
+		return result;
+	struct connection_query *query = &known->query;
+	make_query(query, packet.ipv4);
+	known->translates = 0;
+	known->transport = query->protocol;
+	known->source = query->source;
+	known->destination = query->destination;
+	known->source_port = query->source_port;
+	known->destination_port = query->destination_port;
+	u64 connection = find_connection(context, query);
+	if (!connection)
+		return REASON_CONNECTION_NEW;
+	result = judge_entry(&packet, known, connection, length);
+	let_connection_go(connection);
+	return result;
+}
+
+/* What becomes of a packet decides whether the kernel would have renewed the time: it is looked up once more. */
+__attribute__((noinline)) s32 fp_connection_renew(CONTEXT *context, struct connection *known)
+{
+	struct packet packet = { 0 };
+	if (!known || take_again(context, known, &packet) != GO_ON)
+		return 0;
+	u32 length = network_order(packet.ipv4->total_length) - sizeof(*packet.ipv4);
+	if (judge_transport(&packet, length) != GO_ON)
+		return 0;
+	make_query(&known->query, packet.ipv4);
+	u64 connection = find_connection(context, &known->query);
+	if (!connection)
+		return 0;
+	u32 lifetime = lifetime_of(&packet, length);
+	if (seen(look(connection), nf_conn, status) & STATUS_ASSURED)
+		renew(connection, packet.network, known->transport, lifetime);
+	let_connection_go(connection);
+	return 1;
+}
+
+/* GO_ON where `packet->connection` is known, and the packet belongs to it. */
+fp_inline outcome fp_connection_ask(struct packet *packet, int only_asks)
+{
+	u32 first = 0;
+	struct connection *known = bpf_map_lookup_elem(&fpd_connection, &first);
+	if (!known)
+		return REASON_CONNECTION_STATE;
+	known->network = packet->network;
+	known->header = packet->header;
+	known->only_asks = only_asks != 0;
+	packet->connection = known;
+	return fp_connection_find(packet->context, known);
+}
+
+/* What has turned out to be forwarded: whether the connection may go on by here. */
+fp_inline outcome fp_connection_leaves(const struct packet *packet)
+{
+	struct connection *known = packet->connection;
+	if (CONNECTIONS_ASK && known->is_watched) {
+		if (!known->only_asks)
+			ask_for(&known->query);
+		return REASON_CONNECTION_WINDOW;
+	}
+	/* nf_nat_oif_changed() */
+	u32 device = CONNECTIONS_TRANSLATE ? known->masqueraded_for : 0;
+	return !device || device == packet->egress_index ? FORWARD : REASON_NAT_EGRESS;
+}
+
+/* Where an IPv4 packet is routed to. */
+fp_inline u32 fp_destination(const struct packet *packet)
+{
+	return packet->connection->destination;
 }
 
 #endif

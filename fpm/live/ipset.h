@@ -66,6 +66,7 @@ struct set_search {
 	u32 spare;
 	u64 closer; /* which indices are not to be tried at once: one bit for many of them */
 	u32 met[FILTER_MET]; /* counters of the rules that a packet has met so far */
+	struct filter_rows rows;
 };
 
 struct {

@@ -131,7 +131,7 @@ extension Speed {
   ) throws -> Fpd {
     try Fpd(
       in: namespace,
-      configuration: "defaults: {hook: \(hook)}\nconnections: \(follows ? "follow" : "off")\n",
+      configuration: "defaults: {hook: \(hook)}\nconnections: \(follows ? "exact" : "off")\n",
       logLevel: "warning")
   }
 

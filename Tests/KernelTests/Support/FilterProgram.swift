@@ -97,8 +97,8 @@ final class FilterProgram {
     guard code >= 0 else { throw LabError("the program does not run: \(code)") }
     return answer.withUnsafeBytes {
       (
-        $0.loadUnaligned(fromByteOffset: 80, as: Int32.self),
-        $0.loadUnaligned(fromByteOffset: 84, as: UInt32.self)
+        $0.loadUnaligned(fromByteOffset: RulePacket.keySize, as: Int32.self),
+        $0.loadUnaligned(fromByteOffset: RulePacket.keySize + 4, as: UInt32.self)
       )
     }
   }

@@ -106,7 +106,7 @@ final class Bed {
   }
 
   private var configuration: String {
-    "defaults:\n  hook: \(hook)\n" + (isTracked ? "connections: follow\n" : "")
+    "defaults:\n  hook: \(hook)\n" + (isTracked ? "connections: exact\n" : "")
   }
 
   private func startFpd() throws {

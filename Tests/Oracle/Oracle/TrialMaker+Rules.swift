@@ -116,18 +116,35 @@ extension TrialMaker {
     return Self.text(routed() & (~UInt32(0) << UInt32(32 - length))) + "/\(length)"
   }
 
+  /// What a rule asks of the connection a packet belongs to.
+  private mutating func connectionMatch() -> String {
+    chance.one(of: [
+      "-m conntrack --ctstate RELATED,ESTABLISHED", "-m conntrack --ctstate INVALID",
+      "-m conntrack ! --ctstate NEW", "-m conntrack --ctstate ESTABLISHED --ctdir ORIGINAL",
+      "-m conntrack --ctdir REPLY", "-m conntrack --ctstatus ASSURED",
+      "-m conntrack ! --ctstatus CONFIRMED", "-m conntrack --ctstate SNAT",
+      "-m conntrack ! --ctstate DNAT", "-m connmark --mark 1", "-m connmark ! --mark 0/3",
+      "-m conntrack --ctstate ESTABLISHED -p udp", "-m conntrack --ctdir REPLY -s \(prefix())",
+      "-d \(Self.text(chance.one(of: world.doors).own ?? 0))/32", "-p tcp --dport 8080",
+    ])
+  }
+
   private mutating func iptables() -> Change {
     let port = "p\(1 + chance.below(world.cables))"
-    let match = chance.one(of: [
-      "", "-s \(prefix())", "-d \(prefix())", "! -d \(prefix())", "-i \(port)", "-o \(port)",
-      "-p udp --dport 53", "-p tcp --dport 80", "-p udp -m multiport --dports 22,53,1000:2100",
-      "-p tcp --syn", "-p icmp", "-p icmp --icmp-type 8", "-f", "-m ttl --ttl-lt 3",
-      "-m tos --tos 0x10", "-m length --length 0:100", "-m mac --mac-source 02:00:00:00:0a:01",
-      "-m pkttype --pkt-type unicast", "-m iprange --dst-range 10.9.1.1-10.9.1.200",
-      "-m addrtype --dst-type LOCAL", "-m mark --mark 5", "-m u32 --u32 '6&0xFF=0x11'",
-      "-m conntrack --ctstate NEW", "-m state --state ESTABLISHED", "-m limit --limit 1/day",
-      "-m statistic --mode nth --every 1", "-m comment --comment hello",
-    ])
+    let asksConnection = world.isTracked && chance.percent(60)
+    let match =
+      asksConnection
+      ? connectionMatch()
+      : chance.one(of: [
+        "", "-s \(prefix())", "-d \(prefix())", "! -d \(prefix())", "-i \(port)", "-o \(port)",
+        "-p udp --dport 53", "-p tcp --dport 80", "-p udp -m multiport --dports 22,53,1000:2100",
+        "-p tcp --syn", "-p icmp", "-p icmp --icmp-type 8", "-f", "-m ttl --ttl-lt 3",
+        "-m tos --tos 0x10", "-m length --length 0:100", "-m mac --mac-source 02:00:00:00:0a:01",
+        "-m pkttype --pkt-type unicast", "-m iprange --dst-range 10.9.1.1-10.9.1.200",
+        "-m addrtype --dst-type LOCAL", "-m mark --mark 5", "-m u32 --u32 '6&0xFF=0x11'",
+        "-m conntrack --ctstate NEW", "-m state --state ESTABLISHED", "-m limit --limit 1/day",
+        "-m statistic --mode nth --every 1", "-m comment --comment hello",
+      ])
     let target = chance.one(weighted: [
       (40, "DROP"), (20, "ACCEPT"), (8, "REJECT"), (6, "RETURN"), (3, "LOG"),
       (3, "TTL --ttl-dec 1"),

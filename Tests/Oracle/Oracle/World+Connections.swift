@@ -65,6 +65,53 @@ extension World {
         "\(tool) -t nat -A PREROUTING -p tcp --dport 8080 -j DNAT --to-destination 10.0.3.2:80",
       ]
     }
+    let rules: [String] = chance.one(weighted: [
+      (30, []),
+      (
+        20,
+        [
+          "-P FORWARD DROP", "-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+          "-A FORWARD -i p1 -j ACCEPT",
+        ]
+      ),
+      (
+        15,
+        [
+          "-A FORWARD -m conntrack --ctstate INVALID -j DROP",
+          "-A FORWARD -m conntrack --ctstate ESTABLISHED --ctdir REPLY -j ACCEPT",
+          "-A FORWARD -p udp --dport 53 -j DROP", "-A FORWARD -m connmark --mark 2 -j DROP",
+        ]
+      ),
+      (
+        15,
+        [
+          "-t raw -A PREROUTING -p udp --dport 443 -j DROP",
+          "-t raw -A PREROUTING -d 10.0.1.1/32 ! -i p1 -j DROP",
+          "-t mangle -A PREROUTING -p tcp --dport 2222 -j DROP",
+          "-A FORWARD -m conntrack --ctstate DNAT -j ACCEPT", "-A FORWARD -d 10.0.3.2/32 -j DROP",
+        ]
+      ),
+    ])
+    build += rules.map { "\(tool) \($0)" }
+    if chance.percent(25) {
+      build.append(
+        """
+        nft -f -
+        table inet fw {
+          chain forward {
+            type filter hook forward priority filter; policy drop;
+            ct state vmap { established : accept, related : accept, invalid : drop }
+            iifname "p1" counter accept
+            ct status dnat accept
+          }
+          chain before {
+            type filter hook prerouting priority mangle;
+            ip daddr 10.0.4.1 tcp dport 8080 counter
+            ct direction reply ct mark 1 counter drop
+          }
+        }
+        """)
+    }
     // It is there as soon as connections are followed.
     build.append("sysctl net.netfilter.nf_conntrack_tcp_be_liberal=1")
     // Connections that are picked up in their midst clash, and then NAT draws ports by chance.

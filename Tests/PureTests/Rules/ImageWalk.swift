@@ -81,6 +81,9 @@ struct ImageWalk {
       case .packetType: entry = table(field, Int(packet.packetType))
       case .connection: entry = table(field, Int(packet.connection.number))
       case .connectionMark: entry = lookup32(root(field), packet.connectionMark)
+      case .arrivedDestination: entry = lookup32(root(field), packet.arrivedDestination)
+      case .arrivedDestinationPort:
+        entry = lookup16(root(field), UInt32(packet.arrivedDestinationPort))
       case .input, .output:
         let interface = field == .input ? packet.input : packet.output
         let record = place(lookup32(root(field), interface.index))

@@ -121,7 +121,7 @@ import Testing
       }
     }
     for (name, least) in [
-      "accept": 5000, "drop": 5000, "before NAT": 500, "behind NAT": 100, "conntrack": 100,
+      "accept": 5000, "drop": 5000, "before NAT": 50, "behind NAT": 100, "conntrack": 100,
       "untracked": 5000, "arriving": 2000, "routed": 20_000, "leaving": 2000, "plain": 2000,
     ] {
       #expect(met[name, default: 0] > least, "\(name): \(met)")

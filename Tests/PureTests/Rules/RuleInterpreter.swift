@@ -119,6 +119,9 @@ extension TestPacket {
     case .packetType: 0
     case .connection: connection.number
     case .connectionMark: UInt128(connection.mark)
+    case .arrivedDestination: connection.arriving?.address ?? destination
+    case .arrivedDestinationPort:
+      hasPorts ? UInt128(connection.arriving?.port ?? destinationPort) : nil
     }
   }
 }

@@ -31,9 +31,14 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
   case bridgeFilterAllTC = "bridge-filter-all-tc"
   /// Few rules that ask sets: the first is asked in front of the loop.
   case bridgeFilterSetTC = "bridge-filter-set-tc"
+  case bridgeConnectionsAllTC = "bridge-connections-all-tc"
   case connectionsXDP = "connections-xdp"
   case connectionsNATXDP = "connections-nat-xdp"
   case connectionsNATTC = "connections-nat-tc"
+  case connectionsFilterXDP = "connections-filter-xdp"
+  /// All that rules may ask for, some of it before connections are known.
+  case connectionsAllXDP = "connections-all-xdp"
+  case connectionsAllTC = "connections-all-tc"
   case generalXDP = "general-xdp"
   case generalTC = "general-tc"
 
@@ -42,9 +47,11 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
   var isXDP: Bool { rawValue.hasSuffix("-xdp") || self == .routerXDPVeth }
   var isGeneral: Bool { self == .generalXDP || self == .generalTC }
   /// A port of a bridge with all that a program can have.
-  var isWhole: Bool { self == .bridgeFilterAllTC || self == .bridgeFilterSetTC }
+  var isWhole: Bool {
+    self == .bridgeFilterAllTC || self == .bridgeFilterSetTC || self == .bridgeConnectionsAllTC
+  }
   var isBridge: Bool { rawValue.hasPrefix("bridge") }
-  var isTracked: Bool { rawValue.hasPrefix("connections") }
+  var isTracked: Bool { rawValue.contains("connections") }
 
   /// The layout differs with each kernel; this stands in its place.
   static let layout = "/* the layout of this kernel */\n"
@@ -53,7 +60,8 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
   var graph: ProcessingGraph {
     let preference: HookPreference = isXDP ? .xdp : .tc
     return Topology.derive(
-      state, rules: classifier == nil ? nil : .oneChain, followsConnections: isTracked
+      state, rules: classifier == nil ? nil : .oneChain,
+      connections: !isTracked ? .none : self == .connectionsXDP ? .exact : .marked
     ) { _ in preference }
   }
 
@@ -66,6 +74,11 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
     case .filterAllXDP, .filterAllTC, .bridgeFilterAllTC:
       ClassifierShape(
         fields: (1 << 14) - 1, summary: 4, size: 1 << 22, counters: 16_384, checks: 0b11_1111)
+    case .connectionsFilterXDP: .stateful
+    case .connectionsAllXDP, .connectionsAllTC, .bridgeConnectionsAllTC:
+      ClassifierShape(
+        fields: (1 << 18) - 1, summary: 4, size: 1 << 22, counters: 16_384, checks: 0b111_1111,
+        precedesTracking: true)
     case .bridgeFilterSetTC:
       ClassifierShape(
         fields: (1 << 14) - 1, summary: 0, size: 1 << 16, counters: 64, checks: 0b11_1111)
@@ -107,6 +120,10 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
       var state = NetworkState.router()
       state.hooks = NetfilterHook.tracking(translates: true)
       return state
+    case .connectionsFilterXDP, .connectionsAllXDP, .connectionsAllTC:
+      var state = NetworkState.router()
+      state.hooks = NetfilterHook.tracking(translates: true) + [.legacyForward]
+      return state
     case .routerIntoBridges:
       var state = NetworkState.router()
       state.links += NetworkState.switching(ports: []).links.dropFirst().map { bridge in
@@ -136,7 +153,7 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
       state.addAddress(of: "br0", [10, 0, 0, 1])
       state.forward()
       return state
-    case .bridgeFilterAllTC, .bridgeFilterSetTC:
+    case .bridgeFilterAllTC, .bridgeFilterSetTC, .bridgeConnectionsAllTC:
       var state = NetworkState.switching(ports: ["p1", "p2"]) { $0.vlanFiltering = true }
       for name in ["p1", "p2", "br0"] {
         state.edit(name) {
@@ -144,7 +161,7 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
         }
       }
       state.edit("br0") { $0.settings.rpFilter = 1 }
-      state.hooks = [.legacyForward]
+      state.hooks = [.legacyForward] + (isTracked ? NetfilterHook.tracking(translates: true) : [])
       state.addAddress(of: "br0", [10, 0, 0, 1])
       state.forward()
       return state
@@ -192,6 +209,15 @@ extension ClassifierShape {
   /// Addresses, protocols and ports.
   static let some = ClassifierShape(
     fields: 0b11111, summary: 1, size: 1 << 19, counters: 1024, checks: 0)
+}
+
+extension ClassifierShape {
+  /// The same, and states of connections.
+  static let stateful: ClassifierShape = {
+    var shape = some
+    shape.fields |= 1 << 14
+    return shape
+  }()
 }
 
 extension RulesSummary {

@@ -12,7 +12,7 @@ import Topology
     var state = NetworkState.router()
     state.hooks = hooks
     return try #require(
-      Topology.derive(state, followsConnections: follows)["eth1"])
+      Topology.derive(state, connections: follows ? .exact : .none)["eth1"])
   }
 
   private func reasons(_ graph: InterfaceGraph) -> Set<Reason> { Set(graph.slowPath.map(\.reason)) }
@@ -32,14 +32,31 @@ import Topology
     #expect(reasons(graph).isSuperset(of: [.conntrack, .nat]))
   }
 
-  @Test func withRulesBothAreTheKernels() throws {
+  @Test func whoseConnectionsMayBeMarkedIsPartOfTheGraph() throws {
+    for (use, isMarked) in [(ConnectionUse.exact, false), (.marked, true)] {
+      var state = NetworkState.router()
+      state.hooks = NetfilterHook.tracking(translates: true)
+      let graph = try #require(Topology.derive(state, connections: use)["eth1"])
+      #expect(graph.nodes[0].conf["marks"] == .bool(isMarked))
+    }
+  }
+
+  /// Rules and connections are judged by one program, or neither is.
+  @Test(arguments: [true, false]) func rulesThatAreCompiledAreJudgedBesides(
+    _ isCompiled: Bool
+  ) throws {
     var state = NetworkState.router()
     state.hooks = NetfilterHook.tracking(translates: true) + [.legacyForward]
     state.ruleEpoch = RuleEpoch(state.hooks ?? [], generation: nil, replaces: 5)
     let graph = try #require(
-      Topology.derive(state, rules: .oneChain, followsConnections: true)["eth1"])
-    #expect(graph.fast.isEmpty)
-    #expect(reasons(graph).isSuperset(of: [.conntrack, .nat]))
+      Topology.derive(state, rules: isCompiled ? .oneChain : nil, connections: .exact)["eth1"])
+    if isCompiled {
+      #expect(graph.fast == [.conntrack, .filter, .router])
+      #expect(reasons(graph).isDisjoint(with: [.conntrack, .nat, .netfilterHook, .filterRules]))
+    } else {
+      #expect(graph.fast.isEmpty && graph.hook == .none)
+      #expect(reasons(graph).contains(.netfilterHook))
+    }
   }
 
   /// Each is the kernel's order with one thing about it.
@@ -91,7 +108,7 @@ import Topology
     state.forward()
     state.hooks =
       NetfilterHook.tracking(translates: true) + NetfilterHook.bridgeNetfilter
-    let graph = try #require(Topology.derive(state, followsConnections: true)["p1"])
+    let graph = try #require(Topology.derive(state, connections: .exact)["p1"])
     #expect(graph.fast == [.bridge, .conntrack, .router])
     #expect(graph.device.rulesExist)
   }

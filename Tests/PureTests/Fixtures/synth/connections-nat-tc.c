@@ -88,6 +88,12 @@ enum {
 #define FOLLOWS_CONNECTIONS 1
 #define CONNECTIONS_TRANSLATE 1
 
+/* What the kernel should not look at the window of is told to fpd. */
+#define CONNECTIONS_ASK 1
+
+/* No rule may lose a packet before its connection is known. */
+#define CONNECTIONS_RENEW_AT_ONCE 1
+
 #define FILTERS_VLANS 0
 
 #define DEVICE_IS_VETH 0
@@ -99,8 +105,8 @@ enum {
 
 #line 1 "tc-conntrack-router.c"
 #include "tc.h"
-#include "live/connection.h"
 #include "router.h"
+#include "local.h"
 
 /* A frame on a device that IP sees itself. */
 fp_inline outcome from_device(struct packet *packet, struct device device)
@@ -116,7 +122,10 @@ fp_inline outcome route(struct __sk_buff *context, struct packet *packet, struct
 	if (result != GO_ON)
 		return result;
 	packet->segment = segment_of(context, packet);
-	result = fp_connection_find(packet);
+	result = fp_netfilter_ipv4(packet->network);
+	if (result != GO_ON)
+		return result;
+	result = fp_connection_ask(packet, fp_tc_is_asked(context));
 	if (result != GO_ON)
 		return result;
 	result = fp_router_decide(packet);
@@ -153,12 +162,14 @@ fp_inline outcome process(struct __sk_buff *context, struct packet *packet)
 SEC("tc") int fpd_tc(struct __sk_buff *context)
 {
 	struct packet packet = { 0 };
+	const void *frame = (void *)(long)context->data;
+	u64 device = fp_tc_device(context);
 	outcome outcome = REASON_LOCAL_DELIVERY;
-	/* what is addressed to the machine itself may be an answer that goes on */
-	outcome = process(context, &packet);
-	if (outcome == FORWARD && !fp_tc_is_asked(context))
-		fp_connection_refresh(&packet);
-	fp_connection_release(&packet);
+	if (!fp_local_is_known(frame, device) || fp_tc_is_asked(context)) {
+		outcome = process(context, &packet);
+		if (packet.is_own)
+			fp_local_remember(frame, device);
+	}
 	return fp_tc_finish(context, &packet, outcome);
 }
 

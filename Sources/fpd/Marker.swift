@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+import Datapath
+import Glibc
+import Introspection
+
+/// Has the kernel leave the window of streams alone that programs ask for.
+///
+/// In two steps: the second forgets what the kernel remembers of packets that it saw, and can only be done when it
+/// sees none of them any more. An entry that waits for an acknowledgement would end early, and a reset would be
+/// compared with a number of long ago.
+final class Marker {
+  /// How long packets that were on their way may take.
+  private static let settling = Duration.milliseconds(200)
+  /// Requests are heard so often at most: there may be many of them, and marking costs some microseconds.
+  private static let pause = Duration.milliseconds(50)
+
+  let requests: ConnectionRequests
+  /// Why streams stay with the kernel.
+  private(set) var complaint: String?
+  private let loop: EventLoop
+  private let log: Log
+  private var netlink: Netlink?
+  private var timer: EventLoop.Timer?
+  private var isListening = false
+  private var marked: Set<TrackedStream> = []
+  private var batches: [(due: ContinuousClock.Instant, streams: [TrackedStream])] = []
+
+  /// A socket can be lost, and opened again.
+  private final class Netlink {
+    var marker: StreamMarker
+    init() throws { marker = try StreamMarker() }
+  }
+
+  /// `nil` where the kernel has no ring to ask by.
+  init?(_ loop: EventLoop, _ log: Log) {
+    do { requests = try ConnectionRequests() } catch {
+      log.notice("connections over TCP are not marked: \(error)")
+      return nil
+    }
+    (self.loop, self.log) = (loop, log)
+  }
+
+  func start() throws(StartError) {
+    timer = loop.timer { [unowned self] in goOn() }
+    try listen()
+  }
+
+  private func listen() throws(StartError) {
+    if isListening { return }
+    try loop.watch(requests.descriptor) { [unowned self] in hear() }
+    isListening = true
+  }
+
+  private func hear() {
+    loop.unwatch(requests.descriptor)
+    isListening = false
+    let records = requests.take()
+    var streams: [TrackedStream] = []
+    for start in stride(from: 0, to: records.count, by: TrackedStream.size) {
+      guard let stream = TrackedStream(records[start...].prefix(TrackedStream.size)),
+        marked.insert(stream).inserted
+      else { continue }
+      streams.append(stream)
+    }
+    if !streams.isEmpty {
+      set(.liberal, of: .liberal, streams)
+      batches.append((.now + Self.settling, streams))
+    }
+    timer?.due = .now + Self.pause
+  }
+
+  private func goOn() {
+    let now = ContinuousClock.now
+    while let batch = batches.first, batch.due <= now {
+      batches.removeFirst()
+      set([], of: [.unacknowledged, .acknowledges], batch.streams)
+      marked.subtract(batch.streams)
+    }
+    do {
+      try listen()
+    } catch {
+      complaint = error.description
+    }
+    timer?.due = batches.first?.due
+  }
+
+  private func set(
+    _ flags: StreamMarker.Flags, of mask: StreamMarker.Flags, _ streams: [TrackedStream]
+  ) {
+    do {
+      let netlink = try netlink ?? Netlink()
+      self.netlink = netlink
+      try netlink.marker.set(flags, of: mask, for: streams)
+      complaint = nil
+    } catch {
+      netlink = nil
+      let words = String(describing: error)
+      if complaint == nil { log.warning("connections over TCP stay with the kernel: \(words)") }
+      complaint = words
+    }
+  }
+}
