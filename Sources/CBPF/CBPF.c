@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /* The end of a verifier log says why: the beginning is dropped when it does not all fit. */
 static char kept[1 << 14], taken[1 << 14];
@@ -46,8 +47,61 @@ const char *fpd_bpf_take_log(void)
 	return taken;
 }
 
+/*
+ * What programs call that is not the kernel's own is told by a place in this list and the function's id. libbpf fills
+ * such a list from relocations, and reads the types of every module for each; ours have the id in them already.
+ */
+static int descriptors[2];
+
+static int prepare(struct bpf_program *program, struct bpf_prog_load_opts *options, long cookie)
+{
+	(void)program;
+	(void)cookie;
+	if (descriptors[1] > 0)
+		options->fd_array = descriptors;
+	return 0;
+}
+
+static int btf_of_module(const char *name)
+{
+	uint32_t id = 0;
+	while (!bpf_btf_get_next_id(id, &id)) {
+		int descriptor = bpf_btf_get_fd_by_id(id);
+		if (descriptor < 0)
+			continue;
+		char found[64] = "";
+		struct bpf_btf_info info = { .name = (uintptr_t)found, .name_len = sizeof(found) };
+		uint32_t size = sizeof(info);
+		if (!bpf_obj_get_info_by_fd(descriptor, &info, &size) && info.kernel_btf &&
+		    !strcmp(found, name))
+			return descriptor;
+		close(descriptor);
+	}
+	return -1;
+}
+
+int fpd_bpf_call_module(const char *name)
+{
+	if (descriptors[1] > 0)
+		close(descriptors[1]);
+	descriptors[1] = name ? btf_of_module(name) : 0;
+	return descriptors[1] < 0 ? -1 : 0;
+}
+
+static void register_handlers(void)
+{
+	static int done;
+	if (done)
+		return;
+	done = 1;
+	LIBBPF_OPTS(libbpf_prog_handler_opts, options, .prog_prepare_load_fn = prepare);
+	libbpf_register_prog_handler("xdp", BPF_PROG_TYPE_XDP, BPF_XDP, &options);
+	libbpf_register_prog_handler("tc", BPF_PROG_TYPE_SCHED_CLS, 0, &options);
+}
+
 struct bpf_object *fpd_bpf_open(const void *bytes, size_t size, const char *name)
 {
+	register_handlers();
 	LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = name);
 	return bpf_object__open_mem(bytes, size, &options);
 }

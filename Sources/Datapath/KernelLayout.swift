@@ -13,7 +13,8 @@ import Glibc
 ///     OFFSET_S_M   in bytes
 ///
 /// For a bit-field there is no member, its value is `(*(UNIT *)(pointer + OFFSET) >> SHIFT) & MASK` with
-/// `UNIT_S_M`, `SHIFT_S_M` and `MASK_S_M`. `KFUNC_F` is the BTF id of a function, `KSYM_V` the address of
+/// `UNIT_S_M`, `SHIFT_S_M` and `MASK_S_M`. `KFUNC_F` is the BTF id of a function (1 for `KMODULE_F` says that it is
+/// a module's), `KSYM_V` the address of
 /// a symbol, `ENUM_E` the number of an enumerator (-1: there is none), `KERNEL_HZ` how often the kernel's clock
 /// ticks in a second; 0 when this kernel does not tell, has a member of `struct net` or of another symbol's
 /// structure in its place, or has none of the members that were declared of the symbol's structure.
@@ -25,8 +26,10 @@ package struct KernelLayout: Sendable {
   package let missing: [String]
   /// What some programs need and this kernel does not have or tell.
   package let lacking: [String]
-  /// Modules of which no structure is known: they are not loaded, or tell no types.
+  /// Modules of which no structure is known, or not all functions: they are not loaded, or tell no types.
   package let absentModules: [String]
+  /// The module whose functions programs may call.
+  package let calledModule: String?
 
   package init(_ declarations: LayoutDeclarations, _ source: some TypeSource) throws(DatapathError)
   {
@@ -42,12 +45,15 @@ package struct KernelLayout: Sendable {
       text = ""
     }
     identity = Digest(of: text.utf8).description
-    let modules = Set(declarations.structures.flatMap(\.modules))
+    let homes = declarations.functionModules
+    let modules = Set(declarations.structures.flatMap(\.modules) + homes.values)
     absentModules = modules.filter { module in
-      !declarations.structures.contains {
-        $0.modules.contains(module) && source.structure($0.name, module: module) != nil
-      }
+      homes.contains { $0.value == module && source.function($0.key) == nil }
+        || !declarations.structures.contains {
+          $0.modules.contains(module) && source.structure($0.name, module: module) != nil
+        }
     }.sorted()
+    calledModule = declarations.optionalFunctions.lazy.compactMap { source.module(of: $0) }.first
   }
 
   /// The type that memory is looked at as.

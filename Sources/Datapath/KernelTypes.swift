@@ -10,6 +10,7 @@ package final class KernelTypes: TypeSource {
   private var modules: [String: OpaquePointer] = [:]
   private var structures: [String: KernelStructure] = [:]
   private var functions: [String: UInt32] = [:]
+  private var functionModules: [String: String] = [:]
   private var symbols: [String: UInt64] = [:]
 
   package init(for declarations: LayoutDeclarations) throws(DatapathError) {
@@ -24,9 +25,12 @@ package final class KernelTypes: TypeSource {
     for (name, id) in found.structures { add(name, id, of: kernel, module: nil) }
     functions = found.functions
     let elsewhere = declarations.structures.filter { structures[$0.name] == nil }
-    for module in Set(elsewhere.flatMap(\.modules)).sorted() {
+    let lacking = declarations.functionModules.filter { functions[$0.key] == nil }
+    for module in Set(elsewhere.flatMap(\.modules) + lacking.values).sorted() {
       let sought = elsewhere.filter { $0.modules.contains(module) && structures[$0.name] == nil }
-      search(module, for: sought.map(\.name))
+      search(
+        module, for: sought.map(\.name),
+        lacking.filter { $0.value == module }.map(\.key).sorted())
     }
     // What became a member of something is not looked for as a global any more: to have the table of
     // symbols written out takes longer than everything else here.
@@ -49,6 +53,8 @@ package final class KernelTypes: TypeSource {
 
   package func function(_ name: String) -> UInt32? { functions[name] }
 
+  package func module(of function: String) -> String? { functionModules[function] }
+
   package func perProcessorOffset(_ name: String) -> UInt32? {
     let offset = fpd_btf_percpu(kernel, name)
     return offset < 0 ? nil : UInt32(offset)
@@ -56,7 +62,10 @@ package final class KernelTypes: TypeSource {
 
   package func enumerator(_ name: String, of type: String) -> Int64? {
     var value: Int64 = 0
-    return fpd_btf_enumerator(kernel, type, name, &value) == 0 ? value : nil
+    let isKnown = ([kernel] + modules.values).contains {
+      fpd_btf_enumerator($0, type, name, &value) == 0
+    }
+    return isKnown ? value : nil
   }
 
   /// The coarse clock moves once a tick.
@@ -101,11 +110,13 @@ package final class KernelTypes: TypeSource {
     structures[name] = KernelStructure(id: id, size: Int(size), module: module)
   }
 
-  private func search(_ module: String, for names: [String]) {
+  private func search(_ module: String, for names: [String], _ called: [String]) {
     guard let types = btf__load_module_btf(module, kernel) else { return }
     modules[module] = types
-    let found = Self.find(names, [], in: types, from: btf__type_cnt(kernel))
+    let found = Self.find(names, called, in: types, from: btf__type_cnt(kernel))
     for (name, id) in found.structures { add(name, id, of: types, module: module) }
+    functions.merge(found.functions) { first, _ in first }
+    for name in found.functions.keys { functionModules[name] = module }
   }
 
   private static func find(

@@ -34,6 +34,8 @@ package struct LayoutDeclarations: Equatable, Sendable {
   package var functions: [String] = []
   /// Functions that only some programs need.
   package var optionalFunctions: [String] = []
+  /// The module that has a function which the kernel's own BTF has not. All of one program are of one module.
+  package var functionModules: [String: String] = [:]
   package var enumerators: [Enumerator] = []
   /// Variables that every processor has one of.
   package var perProcessor: [String] = []
@@ -91,8 +93,13 @@ private struct LayoutParser {
     guard inside else { return }
     if let name = notes["percpu"] { declarations.perProcessor.append(try identifier(name)) }
     if let name = notes["kfunc"] { declarations.functions.append(try identifier(name)) }
-    if let name = notes[Self.optional] {
+    if let words = notes[Self.optional].map(Self.words), let name = words.first {
       declarations.optionalFunctions.append(try identifier(name))
+      if words.count == 3, words[1] == "in" {
+        declarations.functionModules[name] = try identifier(words[2])
+      } else if words.count > 1 {
+        throw failure("expected `FUNCTION in MODULE`, found `\(words.joined(separator: " "))`")
+      }
     }
     for (key, names) in notes where key.hasPrefix(Self.enumeration) {
       let type = try identifier(String(key.dropFirst(Self.enumeration.count)))

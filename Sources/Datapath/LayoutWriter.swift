@@ -37,6 +37,8 @@ struct LayoutWriter<Source: TypeSource> {
     }
     for name in declarations.functions + declarations.optionalFunctions {
       define("KFUNC_\(name)", source.function(name) ?? 0)
+      // Where its module's descriptor stands among those that a program is loaded with.
+      define("KMODULE_\(name)", source.module(of: name) == nil ? 0 : 1)
     }
     for named in declarations.enumerators {
       define("ENUM_\(named.name)", source.enumerator(named.name, of: named.type) ?? -1)

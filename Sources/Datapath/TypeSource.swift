@@ -8,10 +8,12 @@ package protocol TypeSource {
   func field(_ path: [String], of structure: KernelStructure) -> KernelField?
   /// Where a variable lies in the part that every processor has a copy of.
   func perProcessorOffset(_ name: String) -> UInt32?
-  /// The BTF id of a function of the kernel itself.
+  /// The BTF id of a function of the kernel itself, or of the module that was declared for it.
   func function(_ name: String) -> UInt32?
+  /// The module that has the function, where the kernel itself has not.
+  func module(of function: String) -> String?
   func symbol(_ name: String) -> UInt64?
-  /// The number that an enumeration of the kernel itself gives a name.
+  /// The number that an enumeration gives a name.
   func enumerator(_ name: String, of type: String) -> Int64?
   /// How often in a second the kernel's clock ticks.
   var ticksPerSecond: Int { get }

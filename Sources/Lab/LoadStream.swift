@@ -60,6 +60,48 @@ public struct LoadStream: Sendable {
     return ends.server.with(busy: ends.busy)
   }
 
+  /// `count` bytes, of which the server knows each; throws when one is another.
+  public func transfer(_ count: Int) throws -> Amount {
+    let words = 1 << 14
+    @Sendable func fill(_ block: inout [UInt64], from place: Int) {
+      for index in block.indices { block[index] = UInt64(place + index) &* 0x9e37_79b9_7f4a_7c15 }
+    }
+    let blocks = (count + words * 8 - 1) / (words * 8)
+    let ends = try run { sockets in
+      var block = [UInt64](repeating: 0, count: words)
+      for number in 0..<blocks {
+        fill(&block, from: number * words)
+        var rest = block.withUnsafeBytes { Array($0) }[...]
+        while !rest.isEmpty {
+          let sent = rest.withUnsafeBytes {
+            send(sockets[0], $0.baseAddress, $0.count, Self.noSignal)
+          }
+          guard sent > 0 else { throw LabError("sending on a stream", code: errno) }
+          rest = rest.dropFirst(sent)
+        }
+      }
+      return Amount(count: blocks * words * 8, duration: .zero)
+    } server: { sockets in
+      var block = [UInt64](repeating: 0, count: words)
+      var got = block
+      let start = Instant.now
+      for number in 0..<blocks {
+        var filled = 0
+        while filled < words * 8 {
+          let more = got.withUnsafeMutableBytes {
+            recv(sockets[0], $0.baseAddress.map { $0 + filled }, $0.count - filled, 0)
+          }
+          guard more > 0 else { throw LabError("receiving from a stream", code: errno) }
+          filled += more
+        }
+        fill(&block, from: number * words)
+        guard got == block else { throw LabError("a stream brought other bytes than were sent") }
+      }
+      return Amount(count: blocks * words * 8, duration: Instant.now - start)
+    }
+    return ends.server.with(busy: ends.busy)
+  }
+
   /// Transactions: a byte there and a byte back, one after the other on each of `sessions` connections.
   public func requests(_ time: Duration, sessions: Int = 1) throws -> Amount {
     let ends = try run(sessions) { sockets in

@@ -62,6 +62,7 @@ extension Daemon {
       pilot.chooseAgain(tracker.graph, tracker.state.ruleEpoch, rulebook)
       settle()
     }
+    pilot.onTypes = { [unowned self] in loop.soon { [unowned self] in tracker.derive() } }
     pilot.mayChoose = { [unowned self] in
       HookPreference(configuration.hook(for: $0).value) == .auto
     }

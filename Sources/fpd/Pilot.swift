@@ -33,6 +33,8 @@ final class Pilot {
 
   /// Something of what runs is different now.
   var onChange: () -> Void = {}
+  /// More can be done with packets than when the graph was made.
+  var onTypes: () -> Void = {}
 
   /// Why nothing outlives a killed fpd.
   private(set) var pinsComplaint: String?
@@ -49,6 +51,7 @@ final class Pilot {
     types = try Self.read("\(share)/fpm/kernel/types.h")
     layout = try KernelLayout(types: types)
     if !layout.missing.isEmpty { throw CannotReadLive(missing: layout.missing) }
+    try CalledModule.set(layout.calledModule)
     template = try Self.read("\(share)/templates/\(FastPath.templateName)")
     fastPath = try FastPath(template, layout: layout.text, isShadow: shadow != nil)
     let entry = try EntryObject(objects)
@@ -187,8 +190,10 @@ final class Pilot {
     do {
       let known = try KernelLayout(types: types)
       fastPath = try FastPath(template, layout: known.text, isShadow: shadow != nil)
+      try CalledModule.set(known.calledModule)
       layout = known
       texts = [:]
+      onTypes()
       log.notice("learnt the types of \(come.joined(separator: ", "))")
     } catch {
       log.warning("the types of \(come.joined(separator: ", ")) stay unknown: \(error)")

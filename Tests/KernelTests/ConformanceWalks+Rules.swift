@@ -196,7 +196,8 @@ extension ConformanceWalks {
         ],
         ["interfaces.p1.graph.conntrack.conf.nat == true"]),
       Step(
-        "translation goes", ["nft delete table ip n"], ["interfaces.p1.slow_path lacks nat"]),
+        "translation goes", ["nft delete table ip n"],
+        ["interfaces.p1.graph.conntrack.conf.nat == false"]),
       Step(
         "a rule at a device's ingress",
         [

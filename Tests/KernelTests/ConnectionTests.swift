@@ -78,6 +78,39 @@ extension Kernel {
       #expect(try gateway.fpd.stop() == 0)
     }
 
+    /// What is sent arrives, byte for byte, whatever becomes of rules, timeouts, routes and fpd meanwhile.
+    @Test(arguments: ["xdp", "tc"]) func largeTransfersSurviveChanges(_ hook: String) throws {
+      let gateway = try Gateway(hook, rules: Self.stateful)
+      let router = try gateway.router
+      let stream = LoadStream(from: try gateway.inside, to: try gateway.outside, "10.0.2.2")
+      // Where segments stay whole more of them are as quick.
+      let size = hook == "xdp" ? 1 << 30 : 3 << 30
+      let transfer = try LoadThread { try stream.transfer(size) }
+      let changes = [
+        "iptables-legacy -I FORWARD -s 192.0.2.1 -j DROP", "iptables-legacy -D FORWARD 1",
+        "sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_established=600",
+        "ip route add 198.51.100.0/24 via 10.0.2.2", "ip route del 198.51.100.0/24",
+        "iptables-legacy -t mangle -A FORWARD -p udp -j DROP", "iptables-legacy -t mangle -F",
+        "sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_established=432000",
+        "nft add table inet extra",
+        "nft add chain inet extra c { type filter hook forward priority 5; }",
+        "nft add rule inet extra c ct state invalid counter drop", "nft delete table inet extra",
+        "iptables-legacy -t nat -A PREROUTING -p udp --dport 99 -j DNAT --to 10.0.1.2",
+        "iptables-legacy -t nat -F PREROUTING",
+      ]
+      var place = 0
+      let isThrough = try eventually(within: .seconds(120), every: .milliseconds(100)) {
+        try router.run(changes[place % changes.count])
+        place += 1
+        return transfer.hasEnded
+      }
+      #expect(isThrough && place > 10)
+      #expect(try transfer.value().count == size)
+      let counts = try gateway.counts("p1")
+      #expect(counts.fast * 5 > counts.all, "\(counts)")
+      #expect(try gateway.fpd.stop() == 0)
+    }
+
     /// In use an entry lives on, also when nobody but the fast path sees it used; else it ends when it would.
     @Test(arguments: ["xdp", "tc"]) func entriesLiveAsLongAsWithoutFpd(_ hook: String) throws {
       let gateway = try Gateway(hook, sysctls: Self.short)
@@ -139,6 +172,63 @@ extension Kernel {
         }
         #expect(isAssured)
       }
+    }
+
+    /// Ten thousand entries of every state, a part of them in use: the same ones live as without fpd.
+    @Test(arguments: ["xdp", "tc"]) func theSameEntriesLiveAsWithoutFpd(_ hook: String) throws {
+      var alive: [Bool: Set<String>] = [:]
+      for isOn in [true, false] {
+        let gateway = try Gateway(hook, sysctls: Self.short)
+        if !isOn { #expect(try gateway.fpd.stop() == 0) }
+        alive[isOn] = try Self.survivors(gateway)
+        guard isOn else { continue }
+        let counts = try gateway.counts("p1")
+        #expect(counts.fast * 10 > counts.all * 9, "\(counts)")
+        #expect(try gateway.fpd.stop() == 0)
+      }
+      #expect(alive[true] == alive[false])
+      #expect(alive[false]?.count == Self.used)
+    }
+
+    private static let used = 4096
+
+    /// Which of 10,000 are there after all have been idle for longer than they may, but those that are in use.
+    private static func survivors(_ gateway: Gateway) throws -> Set<String> {
+      let router = try gateway.router
+      let inside = try gateway.inside
+      try router.ip(batch: ["route add 10.100.0.0/16 via 10.0.2.2"])
+      let states = [
+        "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE", "SYN_SENT",
+        "SYN_RECV",
+      ]
+      let lines = (0..<10_000).map { number in
+        // The first are those of the generator: bench/generator.bpf.c.
+        let way =
+          number < used
+          ? "-p udp -s 10.0.1.2 -d 10.100.0.1 --sport \(0x4000 + number) --dport 9"
+          : number % 2 == 0
+            ? "-p udp -s 10.0.1.3 -d 10.100.0.1 --sport \(number) --dport 9"
+            : "-p tcp -s 10.0.1.3 -d 10.100.0.1 --sport \(number) --dport 9 --state "
+              + states[number / 2 % states.count]
+        return "-I \(way) -n 10.0.2.1 -t 4 -u SEEN_REPLY,ASSURED\n"
+      }
+      let list = try TemporaryDirectory("entries")
+      try list.write("entries", lines.joined())
+      let traffic = LoadTraffic(
+        from: try inside.mac(of: "eth0"), "10.0.1.2", to: try router.mac(of: "p1"), "10.100.0.1"
+      ) { $0.flows = used }
+      let generator = try LoadGenerator(in: inside, device: "eth0", traffic)
+      // Who is to take frames that no socket sent has NAPI.
+      try router.run("ethtool -K p1 gro on")
+      try router.run(["conntrack", "-R", "\(list.path)/entries"])
+      try generator.send(.init(time: .seconds(8), rate: 20_000))
+      return Set(
+        try gateway.table().map { line in
+          // All but the remaining time, and who holds it.
+          line.split(separator: " ").enumerated().filter { place, word in
+            !(word.allSatisfy(\.isNumber) && place == 2) && !word.hasPrefix("use=")
+          }.map(\.element).joined(separator: " ")
+        })
     }
 
     /// A rule that drops ends no connection, unless it stands in front of connection tracking: then the

@@ -39,8 +39,8 @@ extension Kernel {
         kind: "other-device", fpd: "forward by interface", linux: "sent by p2"),
       Case(
         change: change(
-          "firewall.h", "return fp_filter_judge(packet, &key, filter);",
-          "return fp_filter_judge(packet, &key, filter) == GO_ON ? DROP : GO_ON;"),
+          "firewall.h", "outcome result = fp_filter_judge(packet, key, filter);",
+          "outcome result = fp_filter_judge(packet, key, filter) == GO_ON ? DROP : GO_ON;"),
         kind: "sent", fpd: "drop", linux: "sent by p2", rule: "-d 10.200.0.1"),
       Case(
         change: change(

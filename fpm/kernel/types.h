@@ -8,7 +8,7 @@
  * One member a line. "path" says where a member lies deeper than its name tells, "module" which module's
  * type information may hold the structure (of several, the first that does), "kfunc" and "ksym" ask for a
  * function's id and an address, "enum" for numbers that have names. Without a kfunc no program can be made,
- * unless it is asked for "if there".
+ * unless it is asked for "if there"; it may be in a module.
  */
 #ifndef FPM_KERNEL_TYPES_H
 #define FPM_KERNEL_TYPES_H
@@ -16,10 +16,10 @@
 /* layout: begin */
 /* kfunc: bpf_cast_to_kern_ctx */
 /* kfunc: bpf_rdonly_cast */
-/* kfunc if there: bpf_xdp_ct_lookup */
-/* kfunc if there: bpf_skb_ct_lookup */
-/* kfunc if there: bpf_ct_release */
-/* kfunc if there: bpf_ct_change_timeout */
+/* kfunc if there: bpf_xdp_ct_lookup in nf_conntrack */
+/* kfunc if there: bpf_skb_ct_lookup in nf_conntrack */
+/* kfunc if there: bpf_ct_release in nf_conntrack */
+/* kfunc if there: bpf_ct_change_timeout in nf_conntrack */
 /* enum nf_ct_ext_id: NF_CT_EXT_HELPER NF_CT_EXT_NAT NF_CT_EXT_ACCT NF_CT_EXT_ECACHE */
 /* enum nf_ct_ext_id: NF_CT_EXT_TIMEOUT NF_CT_EXT_ACT_CT */
 /* ksym: ptype_all */
@@ -245,7 +245,7 @@ struct nh_info {
 	void *fib_nhc[0];
 };
 /* Connections. */
-struct nf_conn {
+struct nf_conn { /* module: nf_conntrack */
 	u32 timeout;
 	u64 status;
 	struct nf_ct_ext *ext;
@@ -254,25 +254,25 @@ struct nf_conn {
 	u8 tcp_seen[0]; /* path: proto.tcp.seen */
 	u8 tcp_state;	/* path: proto.tcp.state */
 };
-struct nf_conntrack_tuple_hash {
+struct nf_conntrack_tuple_hash { /* module: nf_conntrack */
 	void *tuple[0];
 };
-struct nf_conntrack_tuple {
+struct nf_conntrack_tuple {   /* module: nf_conntrack */
 	u32 source;	      /* path: src.u3.ip */
 	u16 source_port;      /* path: src.u.all */
 	u32 destination;      /* path: dst.u3.ip */
 	u16 destination_port; /* path: dst.u.all */
 };
-struct ip_ct_tcp_state {
+struct ip_ct_tcp_state { /* module: nf_conntrack */
 	u8 flags;
 };
-struct nf_ct_ext {
+struct nf_ct_ext { /* module: nf_conntrack */
 	u8 offset[0];
 };
-struct nf_conn_nat {
+struct nf_conn_nat { /* module: nf_nat nf_conntrack */
 	s32 masq_index;
 };
-struct nf_conntrack_ecache {
+struct nf_conntrack_ecache { /* module: nf_conntrack */
 	u64 cache;
 	u32 missed;
 };

@@ -109,9 +109,9 @@ fp_inline u64 find_connection(void *context, struct connection_query *query)
 	register void *r4 asm("r4") = &query->network;
 	register u64 r5 asm("r5") = QUERY_OPTIONS;
 	register u64 found asm("r0");
-	asm volatile(CALL_KERNEL
+	asm volatile(CALL_MODULE
 		     : "=r"(found), "+r"(r1), "+r"(r2), "+r"(r3), "+r"(r4), "+r"(r5)
-		     : [function] "i"(KFUNC_connection_lookup)
+		     : [module] "i"(KMODULE_bpf_ct_release), [function] "i"(KFUNC_connection_lookup)
 		     : "memory");
 	return found;
 }
@@ -119,9 +119,9 @@ fp_inline u64 find_connection(void *context, struct connection_query *query)
 fp_inline void let_connection_go(u64 connection)
 {
 	register u64 r1 asm("r1") = connection;
-	asm volatile(CALL_KERNEL
+	asm volatile(CALL_MODULE
 		     : "+r"(r1)
-		     : [function] "i"(KFUNC_bpf_ct_release)
+		     : [module] "i"(KMODULE_bpf_ct_release), [function] "i"(KFUNC_bpf_ct_release)
 		     : "r0", "r2", "r3", "r4", "r5", "memory");
 }
 
@@ -129,10 +129,11 @@ fp_inline void set_timeout(u64 connection, u32 milliseconds)
 {
 	register u64 r1 asm("r1") = connection;
 	register u64 r2 asm("r2") = milliseconds;
-	asm volatile(CALL_KERNEL
-		     : "+r"(r1), "+r"(r2)
-		     : [function] "i"(KFUNC_bpf_ct_change_timeout)
-		     : "r0", "r3", "r4", "r5", "memory");
+	asm volatile(
+		CALL_MODULE
+		: "+r"(r1), "+r"(r2)
+		: [module] "i"(KMODULE_bpf_ct_release), [function] "i"(KFUNC_bpf_ct_change_timeout)
+		: "r0", "r3", "r4", "r5", "memory");
 }
 
 /* A look that is not the one from before. */
@@ -259,8 +260,13 @@ fp_inline void read_translation(struct connection *known, u64 connection, u32 di
 /* nf_nat_oif_changed(): the device that a connection was masqueraded for. */
 fp_inline u32 masqueraded_for(u64 extensions)
 {
+#if HAS_nf_conn_nat_masq_index
 	u8 nat = extensions ? extension_at(extensions, NF_CT_EXT_NAT) : 0;
 	return nat ? (u32)live(extensions + nat, nf_conn_nat, masq_index) : 0;
+#else
+	(void)extensions;
+	return 0;
+#endif
 }
 
 /* nf_ip_checksum(): what is not right, or cannot be told here, is the kernel's. */

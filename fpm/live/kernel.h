@@ -19,6 +19,8 @@ typedef const u64 *window;
 
 /* Calls `function`, whose id stands in the instruction: with a name it would have to be looked up at each load. */
 #define CALL_KERNEL ".byte 0x85, 0x20, 0, 0\n.long %[function]"
+/* The same for one that may be a module's: `module` is the place of its descriptor, 0 for the kernel. */
+#define CALL_MODULE ".byte 0x85, 0x20\n.short %[module]\n.long %[function]"
 
 fp_inline window look(u64 address)
 {

@@ -3,37 +3,72 @@ import Lab
 
 extension Speed {
   /// Where the generator's flows come from: bench/generator.bpf.c.
-  private static let firstPort = 0x4000
+  private static let (firstPort, ports) = (0x4000, 0x4000)
+  /// All of them to have ports of their own at so many addresses, together a million.
+  private static let (many, addresses) = (999_424, 61)
 
-  /// A router that masquerades the generator's flows, each of which is a connection of the kernel's.
+  /// A router that translates the generator's flows, each of which is a connection of the kernel's: few, and a
+  /// million that are all used.
   func nat() throws {
-    for others in quick ? [0] : [0, 100_000] { try nat(besides: others) }
+    try nat(flows, addresses: 1, rules: [])
+    let stateful = [
+      "-P FORWARD DROP", "-A FORWARD -m conntrack --ctstate INVALID -j DROP",
+      "-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+      "-A FORWARD -i p1 -j ACCEPT",
+    ]
+    try nat(flows, addresses: 1, rules: stateful)
+    if !quick { try nat(Self.many, addresses: Self.addresses, rules: []) }
   }
 
-  private func nat(besides others: Int) throws {
+  private func nat(_ connections: Int, addresses: Int, rules: [String]) throws {
     let (bed, router) = try routerBed()
     try router.run("iptables-legacy -t nat -A POSTROUTING -o p2 -j MASQUERADE")
+    for rule in rules { try router.run("iptables-legacy \(rule)") }
     try router.sysctl("net.netfilter.nf_conntrack_max=2000000")
-    var entries = (0..<flows).map { flow in
-      "-I -p udp -s 10.0.1.2 -d 10.100.\(flow % prefixes).1 --sport \(Self.firstPort + flow) "
-        + "--dport 9 -n 10.0.2.1 -t 3600 -u SEEN_REPLY,ASSURED\n"
-    }
-    entries += (0..<others).map { other in
-      "-I -p udp -s 10.\(64 + other >> 16).\(other >> 8 & 255).\(other & 255) -d 10.200.0.1 "
-        + "--sport 5000 --dport 53 -t 3600 -u SEEN_REPLY,ASSURED\n"
-    }
     let list = try TemporaryDirectory("entries")
-    try list.write("entries", entries.joined())
+    try list.write(
+      "entries",
+      (0..<connections).map { flow in
+        "-I -p udp -s 10.0.1.\(2 + flow % addresses) -d 10.100.\(flow % prefixes).1 "
+          + "--sport \(Self.firstPort + flow % Self.ports) --dport 9 "
+          + "-n 10.77.0.\(1 + flow % addresses) -t 36000 -u SEEN_REPLY,ASSURED\n"
+      }.joined())
+    Terminal.progress("NAT: \(connections) connections")
     try router.run(["conntrack", "-R", "\(list.path)/entries"])
-    let generator = try generator(in: bed, to: router)
+    let left = try bed["left"]
+    let traffic = try LoadTraffic(
+      from: left.mac(of: "eth0"), "10.0.1.2", to: router.mac(of: "p1"), "10.100.0.1"
+    ) {
+      $0.flows = connections
+      $0.sources = addresses
+      $0.destinations = prefixes
+      $0.step = 256
+    }
+    let generator = try LoadGenerator(in: left, device: "eth0", traffic)
     let sink = try LoadSink(in: try bed["right"], device: "eth0")
     let arrived = { sink.count.frames }
+    let out = try router.ifindex(of: "p2")
     try measure(
-      "NAT, \(flows) flows" + (others > 0 ? " among \(others) connections" : ""),
+      "NAT\(rules.isEmpty ? "" : " and stateful rules"), \(connections) connections",
       [
         try base(), Way(name: Self.linux, generator: generator, arrived: arrived) { .kernel },
-        fpd("xdp", in: router, ["p1", "p2"], generator, arrived, follows: true),
+        Way(name: "by hand, look-up and redirect", generator: generator, arrived: arrived) {
+          .program(try LoadProgram("conntrack", constant: out).attach(to: "p1", in: router))
+        }, fpd("xdp", in: router, ["p1", "p2"], generator, arrived, follows: true),
+        fpd(
+          "tc", in: router, ["p1", "p2"], generator, arrived, name: "fpd, tc", follows: true),
       ], isShort: true)
+    bed.close()
+  }
+
+  /// TCP out of a container that is masqueraded, on the hook where GSO packets stay whole.
+  func masqueradedStreams() throws {
+    let bed = try Testbed.hostRouterHost()
+    let router = try bed["router"]
+    try router.run("iptables-legacy -t nat -A POSTROUTING -o p2 -j MASQUERADE")
+    try streams(
+      "masqueraded, out of a container", in: router, from: bed["left"], to: bed["right"],
+      "10.0.2.2", follows: true)
     bed.close()
   }
 }

@@ -131,7 +131,7 @@ extension Speed {
   ) throws -> Fpd {
     try Fpd(
       in: namespace,
-      configuration: "defaults: {hook: \(hook)}\nconnections: \(follows ? "exact" : "off")\n",
+      configuration: "defaults: {hook: \(hook)}\nconnections: \(follows ? "follow" : "off")\n",
       logLevel: "warning")
   }
 
@@ -196,9 +196,9 @@ extension Speed {
     bridged.close()
   }
 
-  private func streams(
+  func streams(
     _ setting: String, in namespace: Namespace, from client: Namespace, to server: Namespace,
-    _ address: IPv4Address
+    _ address: IPv4Address, follows: Bool = false
   ) throws {
     let bed = Testbed()
     let (near, far) = (try bed.add("near"), try bed.add("far"))
@@ -219,7 +219,7 @@ extension Speed {
         Terminal.progress("TCP \(setting): \(rows[place].way) \(round)/\(closeRounds)")
         var daemon: Fpd?
         if place == 2 {
-          let fpd = try Self.start("tc", in: namespace)
+          let fpd = try Self.start("tc", in: namespace, follows: follows)
           daemon = fpd
           if let reason = try Self.reasonNotAccelerated(fpd, ["p1", "p2"]) {
             rows[place].absent = "not accelerated: \(reason)"

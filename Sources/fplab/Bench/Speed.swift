@@ -60,7 +60,9 @@ final class Speed {
       case .router: try router()
       case .gateway: try gateway()
       case .bridge: try bridge()
-      case .nat: try nat()
+      case .nat:
+        try nat()
+        try masqueradedStreams()
       case .punt: try punting()
       case .tcp: try streams()
       }

@@ -90,6 +90,12 @@ no_reason() {
     select(.reason == "%s")] | length == 0)' "$1" "$1" "$2"
 }
 
+# translates INTERFACE: a jq filter for "addresses are translated on the way of its packets", by programs or not.
+translates() {
+  printf '(.interfaces["%s"] | .graph.conntrack.conf.nat or
+    ([.slow_path[].reason] | contains(["nat", "conntrack"])))' "$1"
+}
+
 on_exit() {
   local status=$?
   if ((status != 0 && status != 77)) && [[ -e $LAB/fpd.log ]]; then

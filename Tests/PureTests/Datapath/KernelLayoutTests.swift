@@ -9,6 +9,7 @@ private struct FakeKernel: TypeSource {
   var functions: [String: UInt32] = [:]
   var symbols: [String: UInt64] = [:]
   var enumerators: [String: Int64] = [:]
+  var functionModules: [String: String] = [:]
 
   func structure(_ name: String, module: String?) -> KernelStructure? {
     guard let found = structures[name], found.module == nil || found.module == module else {
@@ -22,6 +23,7 @@ private struct FakeKernel: TypeSource {
   }
 
   func function(_ name: String) -> UInt32? { functions[name] }
+  func module(of function: String) -> String? { functionModules[function] }
   func perProcessorOffset(_ name: String) -> UInt32? { nil }
   func symbol(_ name: String) -> UInt64? { symbols[name] }
   func enumerator(_ name: String, of type: String) -> Int64? { enumerators["\(type).\(name)"] }
@@ -170,7 +172,8 @@ private struct FakeKernel: TypeSource {
     let text = try layout(
       "/* kfunc: bpf_rdonly_cast */\n/* kfunc: gone */\n/* ksym: ptype_all */\n/* ksym: lost */",
       kernel)
-    #expect(text.contains("#define KFUNC_bpf_rdonly_cast 4711\n#define KFUNC_gone 0\n"))
+    #expect(text.contains("#define KFUNC_bpf_rdonly_cast 4711\n"))
+    #expect(text.contains("#define KFUNC_gone 0\n"))
     #expect(
       text.contains("#define KSYM_ptype_all 0xffffffff82000000ULL\n#define KSYM_lost 0x0ULL\n"))
   }
@@ -202,6 +205,34 @@ private struct FakeKernel: TypeSource {
     let loaded = try KernelLayout(LayoutDeclarations(declare(lines)), kernel)
     #expect(loaded.missing == [])
     #expect(loaded.absentModules == ["veth"])
+  }
+
+  /// A function that is a module's is called with another number beside its own.
+  @Test func functionsOfModulesAreToldFromTheKernels() throws {
+    var kernel = FakeKernel()
+    let lines = """
+      /* kfunc if there: look_up in conntrack */
+      /* kfunc if there: release in conntrack */
+      struct entry { /* module: conntrack */
+       u16 a;
+      };
+      """
+    // A structure of that name may be in the kernel without the functions.
+    kernel.structures["entry"] = KernelStructure(id: 1, size: 8)
+    let bare = try KernelLayout(LayoutDeclarations(declare(lines)), kernel)
+    #expect(bare.lacking == ["look_up", "release"])
+    #expect(bare.absentModules == ["conntrack"])
+    #expect(bare.calledModule == nil)
+    kernel.functions = ["look_up": 7, "release": 8]
+    let builtIn = try KernelLayout(LayoutDeclarations(declare(lines)), kernel)
+    #expect(builtIn.lacking.isEmpty && builtIn.absentModules.isEmpty)
+    #expect(builtIn.calledModule == nil)
+    #expect(builtIn.text.contains("#define KFUNC_look_up 7\n#define KMODULE_look_up 0\n"))
+    kernel.functionModules = ["look_up": "conntrack", "release": "conntrack"]
+    let loaded = try KernelLayout(LayoutDeclarations(declare(lines)), kernel)
+    #expect(loaded.lacking.isEmpty && loaded.absentModules.isEmpty)
+    #expect(loaded.calledModule == "conntrack")
+    #expect(loaded.text.contains("#define KFUNC_look_up 7\n#define KMODULE_look_up 1\n"))
   }
 
   /// What several modules have each for itself is taken from any of them.
@@ -275,6 +306,7 @@ private struct FakeKernel: TypeSource {
     ("struct a {\n};\nstruct a {\n};", "line 6: struct a is declared twice"),
     ("struct a {\n u32 b;", "struct a is not closed"),
     ("/* kfunc: 9lives */", "line 4: this is no name"),
+    ("/* kfunc if there: a of b */", "line 4: expected `FUNCTION in MODULE`"),
     ("#define X", "line 4: expected `struct NAME {`"),
   ])
   func whatCannotBeReadIsAnErrorWithItsLine(lines: String, expected: String) {

@@ -126,6 +126,7 @@ private struct MadeUpTypes: TypeSource {
   }
   func perProcessorOffset(_ name: String) -> UInt32? { 64 }
   func function(_ name: String) -> UInt32? { 1000 }
+  func module(of function: String) -> String? { nil }
   func enumerator(_ name: String, of type: String) -> Int64? { Int64(name.utf8.count % 10) }
   var ticksPerSecond: Int { 250 }
   func symbol(_ name: String) -> UInt64? { 0xffff_ffff_8000_0000 }

@@ -69,7 +69,7 @@ test_rulesOfModulesLoadedLaterAreSeen() {
   iptables-legacy -A FORWARD -s 192.0.2.1 -j DROP
   expect '.interfaces.eth0.graph.filter.conf.rules == 2'
   iptables-legacy -t nat -A POSTROUTING -o eth0 -j MASQUERADE
-  expect "$(reason eth0 nat)"
+  expect "$(translates eth0)"
   iptables-legacy -t nat -F
   iptables-nft -A FORWARD -s 198.51.100.0/24 -j DROP
   expect '.interfaces.eth0.graph.filter.conf.rules == 3'

@@ -37,8 +37,7 @@ test_natAndConnectionTrackingAreSeen() {
   nft add table ip n
   nft add chain ip n post '{ type nat hook postrouting priority 100; }'
   nft add rule ip n post oifname eth1 masquerade
-  expect "$(reason eth0 nat)"
-  expect "$(reason eth0 conntrack)"
+  expect "$(translates eth0)"
 }
 
 test_flowtableKeepsItsDevicesSlow() {

@@ -45,6 +45,71 @@ routes_on() {
 test_routesOnXDP() { routes_on xdp; }
 test_routesOnTC() { routes_on tc; }
 
+# A firewall that masquerades, and two connections that are well under way; in the second host 2 answers.
+follow_connections() {
+  nft -f - <<'NFT'
+table ip n {
+  chain post { type nat hook postrouting priority srcnat; oifname "p2" masquerade; }
+}
+table ip f {
+  chain forward {
+    type filter hook forward priority filter; policy drop;
+    ct state established,related accept
+    iifname "p1" accept
+  }
+}
+NFT
+  conntrack -I -p udp -s 10.0.1.2 -d 10.0.2.2 --sport 4000 --dport 9 -n 10.0.2.1:4000 -t 600 \
+    -u SEEN_REPLY,ASSURED
+  conntrack -I -p udp -s 10.0.1.2 -d 10.0.2.2 --sport 9 --dport 4000 -n 10.0.2.1:9 -t 600 \
+    -u SEEN_REPLY,ASSURED
+}
+
+connection_frames() {
+  record
+  in_host_send 1 "$(ipv4_frame 020000000101 020000000001 10.0.1.2 10.0.2.2 64 01)" \
+    "$(ipv4_frame 020000000101 020000000001 10.0.1.2 10.0.2.2 2 02)"
+  in_host_send 2 "$(ipv4_frame 020000000102 020000000002 10.0.2.2 10.0.2.1 64 03)"
+  observe "$1"
+}
+
+connections_are_fast() {
+  has "$LAB/on" h2 "$(ipv4_frame 020000000002 020000000102 10.0.2.1 10.0.2.2 63 01)"
+  has "$LAB/on" h1 "$(ipv4_frame 020000000001 020000000101 10.0.2.2 10.0.1.2 63 03)"
+  (($(counter p1 .forwarded) == 2 && $(counter p2 .forwarded) == 1)) || fail 'forwarded'
+}
+
+connections_on() {
+  reads_live || skip 'programs cannot read the memory of this kernel'
+  routed
+  follow_connections
+  connection_frames "$LAB/off"
+  start_fpd_on "$1" p1 p2
+  connection_frames "$LAB/on"
+  ctl stats
+  same "$LAB/off" "$LAB/on"
+  connections_are_fast
+}
+
+test_connectionsOnXDP() { connections_on xdp; }
+test_connectionsOnTC() { connections_on tc; }
+
+# Connection tracking is a module, and comes with the first rule that needs it.
+test_connectionTrackingLoadedAfterFpdIsFollowed() {
+  reads_live || skip 'programs cannot read the memory of this kernel'
+  until_within 20 modprobe -q -r nft_masq nft_chain_nat nft_ct xt_conntrack xt_MASQUERADE xt_nat \
+    iptable_nat nf_conntrack_netlink nf_nat nf_conntrack || true
+  if [[ -e /sys/module/nf_conntrack ]]; then fail 'nf_conntrack is in use'; fi
+  routed
+  start_fpd_on xdp p1 p2
+  follow_connections
+  expect '.interfaces.p1.graph.conntrack.conf.nat'
+  accelerated xdp p1 p2
+  connection_frames "$LAB/on"
+  ctl stats
+  connections_are_fast
+}
+
 bridge_frames() {
   record
   in_host_send 1 "$(frame 1 2 01)" "$(frame 1 2 02)" "$(frame 1 9 03)" "$(frame 1 2 04 8100000a)"
