@@ -4,11 +4,27 @@ import Introspection
 
 /// Joins the two rooms: what the Datapath's programs read, in Introspection's words.
 final class LiveKernelView: LiveView {
-  private let view: KernelView
+  private let source: ObjectSource
+  private var view: KernelView
+  private var knowsChains = false
   /// Where the replaces of iptables-legacy are counted.
   var replaces: ReplaceCounter?
 
-  init(_ source: ObjectSource) throws(DatapathError) { view = try KernelView(source) }
+  init(_ source: ObjectSource) throws(DatapathError) {
+    self.source = source
+    view = try KernelView(source)
+  }
+
+  /// As the kernel has them now. Chains have names as soon as their module tells its types, which may have come
+  /// after the programs that look at them.
+  private func found() throws -> [KernelView.Hook] {
+    let found = try view.hooks()
+    let areNameless = found.contains { $0.function.hasPrefix("nft_do_chain") && $0.chain.isEmpty }
+    guard areNameless, !knowsChains, KernelLayout.isThere("nf_tables") else { return found }
+    knowsChains = true
+    view = try KernelView(source)
+    return try view.hooks()
+  }
 
   func identity() throws -> KernelIdentity {
     let read = try view.identity()
@@ -28,7 +44,7 @@ final class LiveKernelView: LiveView {
   }
 
   func hooks() throws -> [NetfilterHook] {
-    try view.hooks().compactMap { hook in
+    try found().compactMap { hook in
       guard let family = NetfilterHook.Family(rawValue: hook.family),
         let point = NetfilterHook.Point(rawValue: hook.point)
       else { return nil }

@@ -25,12 +25,12 @@ until_within() {
   done
 }
 
-# The cache is common to all tests: under emulation compiling takes a second.
+# The cache is common to all tests: under emulation compiling takes a second, and the largest programs half a minute.
 start_fpd() {
   fpd --socket "$LAB/fpd.sock" --state-dir "$LAB/state" --cache-dir /run/fpd-cache \
     "$@" >"$LAB/fpd.log" 2>&1 &
   daemon=$!
-  if ! until_within 30 answers; then fail "fpd does not answer within 30 s"; fi
+  if ! until_within 120 answers; then fail "fpd does not answer within 120 s"; fi
 }
 
 answers() {

@@ -107,6 +107,7 @@ test_connectionTrackingLoadedAfterFpdIsFollowed() {
   accelerated xdp p1 p2
   connection_frames "$LAB/on"
   ctl stats
+  ctl rules
   connections_are_fast
 }
 
