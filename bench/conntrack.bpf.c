@@ -8,7 +8,9 @@
 
 const volatile u32 egress = 0;
 
-struct nf_conn;
+struct nf_conn {
+	u64 unread; /* libbpf wants a whole type */
+};
 struct tuple {
 	u32 source;
 	u32 destination;

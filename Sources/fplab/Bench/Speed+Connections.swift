@@ -4,11 +4,11 @@ import Lab
 extension Speed {
   /// Where the generator's flows come from: bench/generator.bpf.c.
   private static let (firstPort, ports) = (0x4000, 0x4000)
-  /// All of them to have ports of their own at so many addresses, together a million.
-  private static let (many, addresses) = (999_424, 61)
+  /// Connections that are all used have all ports at so many addresses, together a million.
+  private static let addresses = 61
 
   /// A router that translates the generator's flows, each of which is a connection of the kernel's: few, and a
-  /// million that are all used.
+  /// million that are all used, or as many as the machine allows.
   func nat() throws {
     try nat(flows, addresses: 1, rules: [])
     let stateful = [
@@ -17,14 +17,18 @@ extension Speed {
       "-A FORWARD -i p1 -j ACCEPT",
     ]
     try nat(flows, addresses: 1, rules: stateful)
-    if !quick { try nat(Self.many, addresses: Self.addresses, rules: []) }
+    guard !quick else { return }
+    let limit = try TextFile.read("/proc/sys/net/netfilter/nf_conntrack_max")
+    let room = (Int(limit.split(separator: "\n").first ?? "") ?? 0) * 95 / 100
+    // An odd number: each address meets each port.
+    let addresses = min(Self.addresses, (room / Self.ports - 1) | 1)
+    try nat(addresses * Self.ports, addresses: addresses, rules: [])
   }
 
   private func nat(_ connections: Int, addresses: Int, rules: [String]) throws {
     let (bed, router) = try routerBed()
     try router.run("iptables-legacy -t nat -A POSTROUTING -o p2 -j MASQUERADE")
     for rule in rules { try router.run("iptables-legacy \(rule)") }
-    try router.sysctl("net.netfilter.nf_conntrack_max=2000000")
     let list = try TemporaryDirectory("entries")
     try list.write(
       "entries",
