@@ -21,8 +21,8 @@ final class LiveKernelView: LiveView {
     let found = try view.hooks()
     let areNameless = found.contains { $0.function.hasPrefix("nft_do_chain") && $0.chain.isEmpty }
     guard areNameless, !knowsChains, KernelLayout.isThere("nf_tables") else { return found }
-    knowsChains = true
     view = try KernelView(source)
+    knowsChains = true
     return try view.hooks()
   }
 

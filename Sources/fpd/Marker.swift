@@ -5,14 +5,16 @@ import Introspection
 
 /// Has the kernel leave the window of streams alone that programs ask for.
 ///
-/// In two steps: the second forgets what the kernel remembers of packets that it saw, and can only be done when it
-/// sees none of them any more. An entry that waits for an acknowledgement would end early, and a reset would be
-/// compared with a number of long ago.
+/// In two steps: the second forgets that what was sent last has not been acknowledged, and can only be done when the
+/// kernel sees no more of it. The entry would end early. The highest acknowledgement stays known: without it any
+/// reset would end the connection.
 final class Marker {
   /// How long packets that were on their way may take.
   private static let settling = Duration.milliseconds(200)
   /// Requests are heard so often at most: there may be many of them, and marking costs some microseconds.
   private static let pause = Duration.milliseconds(50)
+  /// After a failure: the kernel may look for a module at each message.
+  private static let longPause = Duration.seconds(30)
 
   let requests: ConnectionRequests
   /// Why streams stay with the kernel.
@@ -63,17 +65,20 @@ final class Marker {
       streams.append(stream)
     }
     if !streams.isEmpty {
-      set(.liberal, of: .liberal, streams)
-      batches.append((.now + Self.settling, streams))
+      if set(.liberal, of: .liberal, streams) {
+        batches.append((.now + Self.settling, streams))
+      } else {
+        marked.subtract(streams)
+      }
     }
-    timer?.due = .now + Self.pause
+    timer?.due = .now + (complaint == nil ? Self.pause : Self.longPause)
   }
 
   private func goOn() {
     let now = ContinuousClock.now
     while let batch = batches.first, batch.due <= now {
       batches.removeFirst()
-      set([], of: [.unacknowledged, .acknowledges], batch.streams)
+      _ = set([], of: .unacknowledged, batch.streams)
       marked.subtract(batch.streams)
     }
     do {
@@ -86,17 +91,19 @@ final class Marker {
 
   private func set(
     _ flags: StreamMarker.Flags, of mask: StreamMarker.Flags, _ streams: [TrackedStream]
-  ) {
+  ) -> Bool {
     do {
       let netlink = try netlink ?? Netlink()
       self.netlink = netlink
       try netlink.marker.set(flags, of: mask, for: streams)
       complaint = nil
+      return true
     } catch {
       netlink = nil
       let words = String(describing: error)
       if complaint == nil { log.warning("connections over TCP stay with the kernel: \(words)") }
       complaint = words
+      return false
     }
   }
 }

@@ -182,12 +182,16 @@ fp_inline int has_extensions(u64 extensions)
 		return 1;
 	if (EXTENSIONS_FORBIDDEN(1) && offsets[1] & EXTENSIONS_FORBIDDEN(1))
 		return 1;
-	/* events that could not be told yet are told with the next packet */
+		/* events that could not be told yet are told with the next packet */
+#if HAS_nf_conntrack_ecache_cache && HAS_nf_conntrack_ecache_missed
 	u8 events = extension_at(extensions, NF_CT_EXT_ECACHE);
 	if (!events)
 		return 0;
 	return live(extensions + events, nf_conntrack_ecache, cache) != 0 ||
 	       live(extensions + events, nf_conntrack_ecache, missed) != 0;
+#else
+	return 0;
+#endif
 }
 
 /* The header of TCP or UDP, as nf_conntrack_in() judges it where nothing is to be done. */
