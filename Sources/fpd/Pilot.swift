@@ -12,6 +12,8 @@ final class Pilot {
   private let types: String
   private let template: String
   private let shadow: ShadowObserver?
+  /// Whether the functions of modules can be had: it takes the right to list what the kernel has.
+  private var canCall = true
   /// Modules that were looked for when they had been loaded.
   private var consulted: Set<String> = []
   private let deployment: Deployment
@@ -51,7 +53,10 @@ final class Pilot {
     types = try Self.read("\(share)/fpm/kernel/types.h")
     layout = try KernelLayout(types: types)
     if !layout.missing.isEmpty { throw CannotReadLive(missing: layout.missing) }
-    try CalledModule.set(layout.calledModule)
+    do { try CalledModule.set(layout.calledModule) } catch {
+      canCall = false
+      log.notice("packets of tracked connections stay with the kernel: \(error)")
+    }
     template = try Self.read("\(share)/templates/\(FastPath.templateName)")
     fastPath = try FastPath(template, layout: layout.text, isShadow: shadow != nil)
     let entry = try EntryObject(objects)
@@ -91,7 +96,7 @@ final class Pilot {
 
   /// Whether programs could look up connections on this kernel. In shadow mode they do not: what NAT makes of a
   /// packet would not be found again.
-  var followsConnections: Bool { layout.lacking.isEmpty && shadow == nil }
+  var followsConnections: Bool { layout.lacking.isEmpty && canCall && shadow == nil }
 
   /// Whether something failed that may go better another time.
   var hasFailed: Bool { deployment.hasFailed }
@@ -190,7 +195,10 @@ final class Pilot {
     do {
       let known = try KernelLayout(types: types)
       fastPath = try FastPath(template, layout: known.text, isShadow: shadow != nil)
-      try CalledModule.set(known.calledModule)
+      do { try CalledModule.set(known.calledModule) } catch {
+        canCall = false
+        log.notice("packets of tracked connections stay with the kernel: \(error)")
+      }
       layout = known
       texts = [:]
       onTypes()
