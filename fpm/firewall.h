@@ -10,9 +10,6 @@
 #define FPM_FIREWALL_H
 
 #include "filter.h"
-#if FOLLOWS_CONNECTIONS
-#include "live/connection.h"
-#endif
 #include "live/device.h"
 
 /* The name of a device, as rules compare it: 16 bytes, the rest of them zero. */

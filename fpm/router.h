@@ -17,9 +17,7 @@
 #include "live/netfilter.h"
 #include "live/network.h"
 #include "parse.h"
-#if FOLLOWS_CONNECTIONS
-#include "live/connection.h"
-#else
+#if !FOLLOWS_CONNECTIONS
 #define fp_destination(packet) ((packet)->ipv4->destination)
 #endif
 

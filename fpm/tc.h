@@ -209,6 +209,18 @@ fp_inline void fp_tc_account(struct __sk_buff *context, const struct packet *pac
 	fp_count_rules(packet, outcome);
 }
 
+/* Ethernet and the first half of the IPv4 header: all that routing changes. */
+struct rewritten {
+	u64 destination_source; /* 6 bytes and 2 */
+	u32 source;
+	u16 protocol;
+	u16 version_tos;
+	u64 length_to_ttl; /* length, id, fragment, ttl and protocol */
+	u16 checksum;
+	u16 spare[3];
+};
+enum { REWRITTEN = 26 };
+
 #if FOLLOWS_CONNECTIONS
 #define KFUNC_connection_lookup KFUNC_bpf_skb_ct_lookup
 enum {
@@ -242,21 +254,6 @@ fp_inline int fp_sum_is_known(const struct packet *packet, u64 pseudo)
 	return by == CHECKSUM_UNNECESSARY || by == CHECKSUM_PARTIAL;
 }
 
-#endif
-
-/* Ethernet and the first half of the IPv4 header: all that routing changes. */
-struct rewritten {
-	u64 destination_source; /* 6 bytes and 2 */
-	u32 source;
-	u16 protocol;
-	u16 version_tos;
-	u64 length_to_ttl; /* length, id, fragment, ttl and protocol */
-	u16 checksum;
-	u16 spare[3];
-};
-enum { REWRITTEN = 26 };
-
-#if FOLLOWS_CONNECTIONS
 /* What translation changes. */
 struct translated {
 	u32 source;
@@ -333,12 +330,11 @@ fp_inline outcome fp_tc_rewrite(struct __sk_buff *context, const struct packet *
 			checksum = changed_checksum(
 				checksum, change(old.source, known->source) +
 						  change(old.destination, known->destination));
+		struct rewritten *header = &new->header;
 #else
-		struct {
-			struct rewritten header;
-		} made, *new = &made;
+		struct rewritten made, *header = &made;
 #endif
-		new->header = (struct rewritten){
+		*header = (struct rewritten){
 			.destination_source = packet->new_destination | packet->new_source << 48,
 			.source = (u32)(packet->new_source >> 16),
 			.protocol = network_order(PROTOCOL_IPV4),
@@ -352,7 +348,7 @@ fp_inline outcome fp_tc_rewrite(struct __sk_buff *context, const struct packet *
 		    fp_tc_translate(context, known, &old, &new->fresh) != FORWARD)
 			return REASON_MALFORMED;
 #endif
-		if (bpf_skb_store_bytes(context, 0, &new->header, REWRITTEN, 0))
+		if (bpf_skb_store_bytes(context, 0, header, REWRITTEN, 0))
 			return REASON_MALFORMED;
 #if FOLLOWS_CONNECTIONS
 		if (known->translates)

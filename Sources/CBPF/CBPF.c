@@ -112,37 +112,24 @@ int fpd_bpf_run(int program)
 	return bpf_prog_test_run_opts(program, &options);
 }
 
-static int ignore(void *context, void *record, size_t size)
-{
-	(void)context;
-	(void)record;
-	(void)size;
-	return 0;
-}
-
-struct ring_buffer *fpd_bpf_ring_new(int map)
-{
-	return ring_buffer__new(map, ignore, NULL, NULL);
-}
-
-int fpd_bpf_ring_count(struct ring_buffer *ring)
-{
-	return ring_buffer__consume(ring);
-}
-
 static int put(void *context, void *record, size_t size)
 {
 	struct fpd_bpf_bag *bag = context;
-	if (size > bag->room - bag->used)
+	if (!bag || size > bag->room - bag->used)
 		return 0;
 	memcpy(bag->bytes + bag->used, record, size);
 	bag->used += size;
 	return 0;
 }
 
-struct ring_buffer *fpd_bpf_ring_into(int map, struct fpd_bpf_bag *bag)
+struct ring_buffer *fpd_bpf_ring_new(int map, struct fpd_bpf_bag *bag)
 {
 	return ring_buffer__new(map, put, bag, NULL);
+}
+
+int fpd_bpf_ring_count(struct ring_buffer *ring)
+{
+	return ring_buffer__consume(ring);
 }
 
 int fpd_memory_file(const char *name)

@@ -3,11 +3,9 @@ import CBPF
 import Glibc
 
 /// Connections over TCP that programs could carry if the kernel did not look at their window: the map
-/// `fpd_requests` of fpm/live/connection.h.
+/// `fpd_requests` of fpm/live/connection.h, whose records are the tuples that `TrackedStream` reads.
 package final class ConnectionRequests {
   static let mapName = "fpd_requests"
-  /// struct connection_query, the first of it.
-  package static let recordSize = 12
   private static let size: UInt32 = 1 << 16
   private static let room = 8192
 
@@ -22,7 +20,7 @@ package final class ConnectionRequests {
     room = .allocate(capacity: Self.room)
     bag = .allocate(capacity: 1)
     bag.initialize(to: fpd_bpf_bag(bytes: room, room: Self.room, used: 0))
-    guard let opened = fpd_bpf_ring_into(map.raw, bag) else {
+    guard let opened = fpd_bpf_ring_new(map.raw, bag) else {
       let answer = String(cString: strerror(errno))
       bag.deallocate()
       room.deallocate()

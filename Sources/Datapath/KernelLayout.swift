@@ -14,10 +14,10 @@ import Glibc
 ///
 /// For a bit-field there is no member, its value is `(*(UNIT *)(pointer + OFFSET) >> SHIFT) & MASK` with
 /// `UNIT_S_M`, `SHIFT_S_M` and `MASK_S_M`. `KFUNC_F` is the BTF id of a function (1 for `KMODULE_F` says that it is
-/// a module's), `KSYM_V` the address of
-/// a symbol, `ENUM_E` the number of an enumerator (-1: there is none), `KERNEL_HZ` how often the kernel's clock
-/// ticks in a second; 0 when this kernel does not tell, has a member of `struct net` or of another symbol's
-/// structure in its place, or has none of the members that were declared of the symbol's structure.
+/// a module's), `KSYM_V` the address of a symbol, `ENUM_E` the number of an enumerator (-1: there is none),
+/// `KERNEL_HZ` how often the kernel's clock ticks in a second; 0 when this kernel does not tell, has a member of
+/// `struct net` or of another symbol's structure in its place, or has none of the members that were declared of
+/// the symbol's structure.
 package struct KernelLayout: Sendable {
   package let text: String
   /// Differs when the text does.

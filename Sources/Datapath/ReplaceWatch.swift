@@ -44,7 +44,7 @@ package final class ReplaceWatch {
 
   private static func ring(_ loaded: borrowing LoadedObject) throws(DatapathError) -> OpaquePointer
   {
-    guard let opened = fpd_bpf_ring_new(try loaded.map(ending: "replaced")) else {
+    guard let opened = fpd_bpf_ring_new(try loaded.map(ending: "replaced"), nil) else {
       throw DatapathError("opening the ring of replaced tables", String(cString: strerror(errno)))
     }
     return opened

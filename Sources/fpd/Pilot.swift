@@ -13,7 +13,7 @@ final class Pilot {
   private let template: String
   private let shadow: ShadowObserver?
   /// Whether the functions of modules can be had: it takes the right to list what the kernel has.
-  private var canCall = true
+  private var canCall: Bool
   /// Modules that were looked for when they had been loaded.
   private var consulted: Set<String> = []
   private let deployment: Deployment
@@ -53,10 +53,7 @@ final class Pilot {
     types = try Self.read("\(share)/fpm/kernel/types.h")
     layout = try KernelLayout(types: types)
     if !layout.missing.isEmpty { throw CannotReadLive(missing: layout.missing) }
-    do { try CalledModule.set(layout.calledModule) } catch {
-      canCall = false
-      log.notice("packets of tracked connections stay with the kernel: \(error)")
-    }
+    canCall = Self.prepareCalls(layout, log)
     template = try Self.read("\(share)/templates/\(FastPath.templateName)")
     fastPath = try FastPath(template, layout: layout.text, isShadow: shadow != nil)
     let entry = try EntryObject(objects)
@@ -85,6 +82,14 @@ final class Pilot {
       marks = deployment.marks
       onChange()
     }
+  }
+
+  private static func prepareCalls(_ layout: KernelLayout, _ log: Log) -> Bool {
+    do { try CalledModule.set(layout.calledModule) } catch {
+      log.notice("packets of tracked connections stay with the kernel: \(error)")
+      return false
+    }
+    return true
   }
 
   private static func read(_ path: String) throws(StartError) -> String {
@@ -195,10 +200,7 @@ final class Pilot {
     do {
       let known = try KernelLayout(types: types)
       fastPath = try FastPath(template, layout: known.text, isShadow: shadow != nil)
-      do { try CalledModule.set(known.calledModule) } catch {
-        canCall = false
-        log.notice("packets of tracked connections stay with the kernel: \(error)")
-      }
+      canCall = Self.prepareCalls(known, log)
       layout = known
       texts = [:]
       onTypes()

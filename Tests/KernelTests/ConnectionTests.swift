@@ -7,43 +7,14 @@ extension Kernel {
   /// Connections that real hosts have through a router that masquerades: the fast path carries them, and the
   /// kernel's table says of them what it says without fpd.
   @Suite(.needsFpd) struct ConnectionTests {
-    private final class Gateway {
-      let bed: Testbed
-      let fpd: Fpd
-      var router: Namespace { get throws { try bed["router"] } }
-      var inside: Namespace { get throws { try bed["left"] } }
-      var outside: Namespace { get throws { try bed["right"] } }
-
-      /// `rules` are words for iptables-legacy, `sysctls` lines.
-      init(
-        _ hook: String, connections: String? = nil, rules: [String] = [], sysctls: [String] = []
-      ) throws {
-        bed = try Testbed.hostRouterHost()
-        let router = try bed["router"]
+    /// A router that masquerades. `rules` are words for iptables-legacy, `sysctls` lines.
+    private static func gateway(
+      _ hook: String, connections: String? = nil, rules: [String] = [], sysctls: [String] = []
+    ) throws -> TrackingRouter {
+      try TrackingRouter(hook, connections: connections) { router in
         try router.run("iptables-legacy -t nat -A POSTROUTING -o p2 -j MASQUERADE")
         for rule in rules { try router.run("iptables-legacy \(rule)") }
         for line in sysctls { try router.sysctl(line) }
-        for host in [try bed["left"], try bed["right"]] {
-          // On XDP a frame has its checksum, and who is to take it has NAPI.
-          let rest = hook == "xdp" ? "tx off tso off gso off txvlan off" : ""
-          try host.run("ethtool -K eth0 gro on \(rest)")
-        }
-        fpd = try Fpd(
-          in: router,
-          configuration: FastLine.configuration(hook)
-            + (connections.map { "connections: \($0)\n" } ?? ""))
-        try fpd.wait()
-      }
-
-      func table() throws -> [String] {
-        try router.attempt(["conntrack", "-L"]).output.split(separator: "\n").map(String.init)
-      }
-
-      /// Packets that came in by an interface: what was forwarded of them, and all.
-      func counts(_ interface: String) throws -> (fast: Int64, all: Int64) {
-        let stats = try fpd.stats(interface)
-        let punted = stats.punted.values.reduce(0, +)
-        return (stats.forwarded, stats.forwarded + stats.dropped + punted)
       }
     }
 
@@ -56,7 +27,7 @@ extension Kernel {
 
     @Test(arguments: ["xdp", "tc"], [[], stateful])
     func streamsAreTranslated(_ hook: String, _ rules: [String]) throws {
-      let gateway = try Gateway(hook, rules: rules)
+      let gateway = try Self.gateway(hook, rules: rules)
       let stream = LoadStream(
         from: try gateway.inside, to: try gateway.outside, "10.0.2.2")
       let amount = try stream.bulk(.milliseconds(700))
@@ -80,7 +51,7 @@ extension Kernel {
 
     /// What is sent arrives, byte for byte, whatever becomes of rules, timeouts, routes and fpd meanwhile.
     @Test(arguments: ["xdp", "tc"]) func largeTransfersSurviveChanges(_ hook: String) throws {
-      let gateway = try Gateway(hook, rules: Self.stateful)
+      let gateway = try Self.gateway(hook, rules: Self.stateful)
       let router = try gateway.router
       let stream = LoadStream(from: try gateway.inside, to: try gateway.outside, "10.0.2.2")
       // Where segments stay whole more of them are as quick.
@@ -113,7 +84,7 @@ extension Kernel {
 
     /// In use an entry lives on, also when nobody but the fast path sees it used; else it ends when it would.
     @Test(arguments: ["xdp", "tc"]) func entriesLiveAsLongAsWithoutFpd(_ hook: String) throws {
-      let gateway = try Gateway(hook, sysctls: Self.short)
+      let gateway = try Self.gateway(hook, sysctls: Self.short)
       let talks = try Talks(gateway)
       try talks.settle()
       let before = try gateway.counts("p1").fast
@@ -141,11 +112,11 @@ extension Kernel {
 
     /// Two conversations over UDP.
     private struct Talks {
-      let gateway: Gateway
+      let gateway: TrackingRouter
       let server: HostSocket
       let clients: [HostSocket]
 
-      init(_ gateway: Gateway) throws {
+      init(_ gateway: TrackingRouter) throws {
         self.gateway = gateway
         server = try HostSocket(.udp, "10.0.2.2", port: 53, in: try gateway.outside)
         clients = try [5001, 5002].map {
@@ -178,7 +149,7 @@ extension Kernel {
     @Test(arguments: ["xdp", "tc"]) func theSameEntriesLiveAsWithoutFpd(_ hook: String) throws {
       var alive: [Bool: Set<String>] = [:]
       for isOn in [true, false] {
-        let gateway = try Gateway(hook, sysctls: Self.short)
+        let gateway = try Self.gateway(hook, sysctls: Self.short)
         if !isOn { #expect(try gateway.fpd.stop() == 0) }
         alive[isOn] = try Self.survivors(gateway)
         guard isOn else { continue }
@@ -193,7 +164,7 @@ extension Kernel {
     private static let used = 4096
 
     /// Which of 10,000 are there after all have been idle for longer than they may, but those that are in use.
-    private static func survivors(_ gateway: Gateway) throws -> Set<String> {
+    private static func survivors(_ gateway: TrackingRouter) throws -> Set<String> {
       let router = try gateway.router
       let inside = try gateway.inside
       try router.ip(batch: ["route add 10.100.0.0/16 via 10.0.2.2"])
@@ -235,7 +206,7 @@ extension Kernel {
     /// entry ends as if nothing came.
     @Test(arguments: ["xdp", "tc"], ["filter -I FORWARD", "raw -I PREROUTING"])
     func whatRulesDropKeepsEntriesAliveWhereLinuxWould(_ hook: String, _ place: String) throws {
-      let gateway = try Gateway(hook, sysctls: Self.short)
+      let gateway = try Self.gateway(hook, sysctls: Self.short)
       let talks = try Talks(gateway)
       try talks.settle()
       try gateway.router.run("iptables-legacy -t \(place) -p udp --sport 5001 -j DROP")
@@ -254,7 +225,7 @@ extension Kernel {
 
     /// Of streams nothing is changed that nobody asked for.
     @Test(arguments: ["xdp", "tc"]) func exactLeavesTheWindowToTheKernel(_ hook: String) throws {
-      let gateway = try Gateway(hook, connections: "exact")
+      let gateway = try Self.gateway(hook, connections: "exact")
       let stream = LoadStream(from: try gateway.inside, to: try gateway.outside, "10.0.2.2")
       #expect(try stream.bulk(.milliseconds(300)).count > 1 << 20)
       let stats = try gateway.fpd.stats("p1")
@@ -267,7 +238,7 @@ extension Kernel {
     @Test(arguments: ["xdp", "tc"]) func anotherWayOutEndsMasqueradedConnections(
       _ hook: String
     ) throws {
-      let gateway = try Gateway(hook)
+      let gateway = try Self.gateway(hook)
       let (router, third) = (try gateway.router, try gateway.bed.add("third"))
       try gateway.bed.cable(
         .init(router, "p3", "10.0.3.1/24"), .init(third, "eth0", "10.0.3.2/24"))

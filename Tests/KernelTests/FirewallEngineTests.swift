@@ -40,22 +40,22 @@ extension Kernel {
 
     private static let clients = 12
 
+    private static func line(_ hook: String, _ engine: Engine) throws -> TrackingRouter {
+      let script = try engine.script
+      return try TrackingRouter(hook) { try $0.run(script.command, input: script.text) }
+    }
+
     @Test(arguments: ["xdp", "tc"], Engine.allCases)
     func establishedConnectionsAreFast(_ hook: String, _ engine: Engine) throws {
-      let bed = try Testbed.hostRouterHost()
-      let (router, inside, outside) = (try bed["router"], try bed["left"], try bed["right"])
-      for host in [inside, outside] { try host.run("ethtool -K eth0 gro on tx off txvlan off") }
-      let script = try engine.script
-      try router.run(script.command, input: script.text)
-      let fpd = try Fpd(in: router, configuration: FastLine.configuration(hook))
-      try fpd.wait()
+      let line = try Self.line(hook, engine)
+      let fpd = line.fpd
       let (asked, port, endpoint) = engine.service
       // Who answers, at each of the endpoints that a service may choose.
       let servers = try (0..<(endpoint == port ? 1 : 4)).map {
-        try HostSocket(.udp, "10.0.2.2", port: endpoint + UInt16($0), in: outside)
+        try HostSocket(.udp, "10.0.2.2", port: endpoint + UInt16($0), in: try line.outside)
       }
       let clients = try (0..<Self.clients).map {
-        try HostSocket(.udp, "10.0.1.2", port: UInt16(6000 + $0), in: inside)
+        try HostSocket(.udp, "10.0.1.2", port: UInt16(6000 + $0), in: try line.inside)
       }
       let isZoned = engine == .firewalld
       for number in 0..<Self.clients {
@@ -63,7 +63,7 @@ extension Kernel {
         // Zones do not let begin what others do; and chance is to choose no endpoint here.
         let answer =
           isZoned ? "-n 10.0.2.1" : endpoint == port ? "" : "-g 10.0.2.2:\(Int(endpoint) + place)"
-        try router.run(
+        try line.router.run(
           "conntrack -I -p udp -s 10.0.1.2 -d \(asked) --sport \(6000 + number) --dport \(port) \(answer) "
             + "-t 600 -u SEEN_REPLY,ASSURED")
       }
@@ -86,22 +86,17 @@ extension Kernel {
         }
       }
       #expect(try fpd.stop() == 0)
-      bed.close()
     }
 
     /// A service chooses by chance, which is the kernel's to do: what has begun goes where it began.
     @Test(arguments: ["xdp", "tc"]) func servicesChooseTheirEndpoints(_ hook: String) throws {
-      let bed = try Testbed.hostRouterHost()
-      let (router, inside, outside) = (try bed["router"], try bed["left"], try bed["right"])
-      for host in [inside, outside] { try host.run("ethtool -K eth0 gro on tx off txvlan off") }
-      try router.run(["iptables-legacy-restore"], input: KubeProxy().rules)
-      let fpd = try Fpd(in: router, configuration: FastLine.configuration(hook))
-      try fpd.wait()
+      let line = try Self.line(hook, .kubeProxyLegacy)
+      let fpd = line.fpd
       let servers = try (0..<4).map {
-        try HostSocket(.udp, "10.0.2.2", port: UInt16(8000 + $0), in: outside)
+        try HostSocket(.udp, "10.0.2.2", port: UInt16(8000 + $0), in: try line.outside)
       }
       let clients = try (0..<40).map {
-        try HostSocket(.udp, "10.0.1.2", port: UInt16(7000 + $0), in: inside)
+        try HostSocket(.udp, "10.0.1.2", port: UInt16(7000 + $0), in: try line.inside)
       }
       /// Which endpoint a client reaches, and whether its answer comes back.
       func ask(_ number: Int) throws -> Int? {
@@ -125,7 +120,6 @@ extension Kernel {
       }
       #expect(isFast)
       #expect(try fpd.stop() == 0)
-      bed.close()
     }
   }
 }

@@ -91,7 +91,7 @@ struct connection {
 	struct filter_key key; /* for firewall.h */
 #endif
 };
-enum { TRANSLATES_SOURCE = 1, TRANSLATES_DESTINATION = 2, CONNECTION_IS_REPLY = 1 };
+enum { TRANSLATES_SOURCE = 1, TRANSLATES_DESTINATION = 2 };
 
 struct {
 	map_number(type, 6); /* BPF_MAP_TYPE_PERCPU_ARRAY */
@@ -343,10 +343,8 @@ fp_inline outcome judge_entry(const struct packet *packet, struct connection *kn
 	u64 status = seen(entry, nf_conn, status);
 	if ((status & STATUS_NEEDED) != STATUS_NEEDED || status & ~(u64)STATUS_POSSIBLE)
 		return REASON_CONNECTION_STATE;
-	if (known->transport == TRANSPORT_TCP) {
-		if (seen(entry, nf_conn, tcp_state) != TCP_ESTABLISHED)
-			return REASON_CONNECTION_STATE;
-	}
+	if (known->transport == TRANSPORT_TCP && seen(entry, nf_conn, tcp_state) != TCP_ESTABLISHED)
+		return REASON_CONNECTION_STATE;
 	u64 extensions = (u64)seen(entry, nf_conn, ext);
 	if (has_extensions(extensions))
 		return REASON_CONNECTION_EXTENSION;
@@ -374,10 +372,9 @@ fp_inline outcome judge_entry(const struct packet *packet, struct connection *kn
 			return result;
 	}
 	u32 left = seen(entry, nf_conn, timeout) - (u32)bpf_jiffies64();
-	known->is_old = left - lifetime > grace_of(lifetime);
-	if (known->is_watched)
-		known->is_old = 0;
-	if (known->is_old && CONNECTIONS_RENEW_AT_ONCE && !known->only_asks)
+	known->is_old =
+		!known->only_asks && !known->is_watched && left - lifetime > grace_of(lifetime);
+	if (known->is_old && CONNECTIONS_RENEW_AT_ONCE)
 		renew(connection, packet->network, known->transport, lifetime);
 	return GO_ON;
 }

@@ -24,16 +24,14 @@ int fpd_bpf_call_module(const char *name);
 /* Runs a program that is attached to nothing; 0, or -1 and errno. */
 int fpd_bpf_run(int program);
 
-/* A ring buffer whose records are only counted. */
-struct ring_buffer *fpd_bpf_ring_new(int map);
 /* Records, one behind the other. */
 struct fpd_bpf_bag {
 	unsigned char *bytes;
 	size_t room;
 	size_t used;
 };
-/* One whose records go into `bag`, as far as they fit in. */
-struct ring_buffer *fpd_bpf_ring_into(int map, struct fpd_bpf_bag *bag);
+/* A ring buffer whose records go into `bag`, as far as they fit in; without one they are only counted. */
+struct ring_buffer *fpd_bpf_ring_new(int map, struct fpd_bpf_bag *bag);
 /* How many records have come since the last call; negative on an error. */
 int fpd_bpf_ring_count(struct ring_buffer *ring);
 

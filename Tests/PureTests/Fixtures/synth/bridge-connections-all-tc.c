@@ -198,8 +198,7 @@ SEC("tc") int fpd_tc(struct __sk_buff *context)
 		if (packet.is_own)
 			fp_local_remember(frame, device);
 	}
-	if ((outcome == FORWARD || outcome == DROP) && packet.connection && packet.connection->is_old &&
-	    !fp_tc_is_asked(context))
+	if ((outcome == FORWARD || outcome == DROP) && packet.connection && packet.connection->is_old)
 		fp_connection_renew(context, packet.connection);
 	return fp_tc_finish(context, &packet, outcome);
 }

@@ -184,8 +184,7 @@ SEC("xdp") int fpd_xdp(struct xdp_md *context)
 		if (packet.is_own)
 			fp_local_remember(frame, device);
 	}
-	if ((outcome == FORWARD || outcome == DROP) && packet.connection && packet.connection->is_old &&
-	    !fp_xdp_is_asked(context))
+	if ((outcome == FORWARD || outcome == DROP) && packet.connection && packet.connection->is_old)
 		fp_connection_renew(context, packet.connection);
 	return fp_xdp_finish(context, &packet, outcome);
 }
