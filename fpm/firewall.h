@@ -62,6 +62,11 @@ fp_inline outcome fp_firewall_judge(struct packet *packet, struct filter *filter
 #endif
 	packet->filter = filter;
 	outcome result = fp_filter_judge(packet, key, filter);
+#if FOLLOWS_CONNECTIONS
+	/* the kernel has to see it, also if it is lost behind connection tracking */
+	if (CONNECTIONS_ASK && result == DROP && packet->connection->is_watched)
+		return REASON_CONNECTION_WINDOW;
+#endif
 #if FOLLOWS_CONNECTIONS && !CONNECTIONS_RENEW_AT_ONCE
 	/* what is lost there is not seen by the connection */
 	if (result == DROP && fp_filter_is_untracked(filter))

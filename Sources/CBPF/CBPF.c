@@ -65,10 +65,14 @@ static int prepare(struct bpf_program *program, struct bpf_prog_load_opts *optio
 static int btf_of_module(const char *name)
 {
 	uint32_t id = 0;
+	int refused = 0;
 	while (!bpf_btf_get_next_id(id, &id)) {
 		int descriptor = bpf_btf_get_fd_by_id(id);
-		if (descriptor < 0)
+		if (descriptor < 0) {
+			/* one that is gone meanwhile is none of ours */
+			refused = errno == ENOENT ? refused : errno;
 			continue;
+		}
 		char found[64] = "";
 		struct bpf_btf_info info = { .name = (uintptr_t)found, .name_len = sizeof(found) };
 		uint32_t size = sizeof(info);
@@ -77,6 +81,7 @@ static int btf_of_module(const char *name)
 			return descriptor;
 		close(descriptor);
 	}
+	errno = refused ? refused : errno;
 	return -1;
 }
 
@@ -88,20 +93,21 @@ int fpd_bpf_call_module(const char *name)
 	return descriptors[1] < 0 ? -1 : 0;
 }
 
-static void register_handlers(void)
+static int register_handlers(void)
 {
 	static int done;
 	if (done)
-		return;
-	done = 1;
+		return 1;
 	LIBBPF_OPTS(libbpf_prog_handler_opts, options, .prog_prepare_load_fn = prepare);
-	libbpf_register_prog_handler("xdp", BPF_PROG_TYPE_XDP, BPF_XDP, &options);
-	libbpf_register_prog_handler("tc", BPF_PROG_TYPE_SCHED_CLS, 0, &options);
+	done = libbpf_register_prog_handler("xdp", BPF_PROG_TYPE_XDP, BPF_XDP, &options) > 0 &&
+	       libbpf_register_prog_handler("tc", BPF_PROG_TYPE_SCHED_CLS, 0, &options) > 0;
+	return done;
 }
 
 struct bpf_object *fpd_bpf_open(const void *bytes, size_t size, const char *name)
 {
-	register_handlers();
+	if (!register_handlers())
+		return NULL;
 	LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = name);
 	return bpf_object__open_mem(bytes, size, &options);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CBPF
+import Glibc
 
 /// The module whose functions programs may call, where the kernel itself has not got them.
 package enum CalledModule {
@@ -7,7 +8,7 @@ package enum CalledModule {
   package static func set(_ name: String?) throws(DatapathError) {
     guard fpd_bpf_call_module(name) == 0 else {
       throw DatapathError(
-        "looking for the types of the module \(name ?? "")", "the kernel has none of that name")
+        "looking for the types of the module \(name ?? "")", String(cString: strerror(errno)))
     }
   }
 }

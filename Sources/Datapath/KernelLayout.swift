@@ -28,6 +28,8 @@ package struct KernelLayout: Sendable {
   package let lacking: [String]
   /// Modules of which no structure is known, or not all functions: they are not loaded, or tell no types.
   package let absentModules: [String]
+  /// Modules that something was asked of.
+  package let modules: Set<String>
   /// The module whose functions programs may call.
   package let calledModule: String?
 
@@ -47,6 +49,7 @@ package struct KernelLayout: Sendable {
     identity = Digest(of: text.utf8).description
     let homes = declarations.functionModules
     let modules = Set(declarations.structures.flatMap(\.modules) + homes.values)
+    self.modules = modules
     absentModules = modules.filter { module in
       homes.contains { $0.value == module && source.function($0.key) == nil }
         || !declarations.structures.contains {
@@ -68,9 +71,10 @@ package struct KernelLayout: Sendable {
     return functions + (hasWindow ? [] : ["struct \(window)"])
   }
 
-  /// Whether a module's types have come since: it has been loaded.
-  package static func isThere(_ module: String) -> Bool {
-    access("/sys/kernel/btf/\(module)", F_OK) == 0
+  /// Which of a module's times of being loaded this is; `nil` when it is not there, or tells no types.
+  package static func load(of module: String) -> UInt64? {
+    var about = stat()
+    return stat("/sys/kernel/btf/\(module)", &about) == 0 ? UInt64(about.st_ino) : nil
   }
 
   /// The layout for what `types`, the text of kernel/types.h, declares on the running kernel.

@@ -102,6 +102,45 @@ public struct LoadStream: Sendable {
     return ends.server.with(busy: ends.busy)
   }
 
+  /// `count` bytes that the server takes before the client ends the connection by a reset; throws when the server
+  /// does not hear of that.
+  public func abort(after count: Int) throws {
+    let size = 1 << 17
+    _ = try run { sockets in
+      let bytes = [UInt8](repeating: 0x5a, count: size)
+      var sent = 0
+      while sent < count {
+        let more = send(sockets[0], bytes, size, Self.noSignal)
+        guard more > 0 else { throw LabError("sending on a stream", code: errno) }
+        sent += more
+      }
+      var left: Int32 = 1
+      while left > 0 {
+        guard ioctl(sockets[0], UInt(TIOCOUTQ), &left) == 0 else {
+          throw LabError("asking for what was not acknowledged", code: errno)
+        }
+        usleep(1000)
+      }
+      var atOnce = linger(l_onoff: 1, l_linger: 0)
+      guard
+        setsockopt(
+          sockets[0], SOL_SOCKET, SO_LINGER, &atOnce, socklen_t(MemoryLayout<linger>.size)) == 0
+      else { throw LabError("having a connection reset", code: errno) }
+      return Amount(count: sent, duration: .zero)
+    } server: { sockets in
+      var bytes = [UInt8](repeating: 0, count: size)
+      var count = 0
+      while true {
+        let got = recv(sockets[0], &bytes, size, 0)
+        if got < 0, errno == ECONNRESET { return Amount(count: count, duration: .zero) }
+        guard got > 0 else {
+          throw LabError("a stream did not end by a reset after \(count) bytes", code: errno)
+        }
+        count += got
+      }
+    }
+  }
+
   /// Transactions: a byte there and a byte back, one after the other on each of `sessions` connections.
   public func requests(_ time: Duration, sessions: Int = 1) throws -> Amount {
     let ends = try run(sessions) { sockets in

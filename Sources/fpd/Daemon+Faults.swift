@@ -55,7 +55,7 @@ extension Daemon {
       return switch configuration.connections.value {
       case .off: .none
       case .exact: .exact
-      case .follow: marker == nil ? .exact : .marked
+      case .follow: marker.requests == nil ? .exact : .marked
       }
     }
     pilot.onChange = { [unowned self, unowned pilot] in
@@ -75,7 +75,7 @@ extension Daemon {
       all.append(
         .init(what: "pins", detail: "a killed fpd will leave nothing to take over: \(words)"))
     }
-    if let words = marker?.complaint {
+    if configuration.connections.value == .follow, let words = marker.complaint {
       all.append(
         .init(what: "connections", detail: "connections over TCP stay with the kernel: \(words)"))
     }
@@ -108,7 +108,7 @@ extension Daemon {
       tracker.take(live)
     }
     guard pilot == nil, pilotObstacle == .loadFailed,
-      let pilot = try? Self.makePilot(objects, configuration, log, loop, shadow, marker?.requests)
+      let pilot = try? Self.makePilot(objects, configuration, log, loop, shadow, marker.requests)
     else { return }
     log.notice("interfaces can be accelerated now")
     self.pilot = pilot

@@ -26,7 +26,7 @@ final class Daemon {
   /// Where fpd only decides.
   let shadow: Shadow?
   /// `nil` where connections are not to be marked.
-  let marker: Marker?
+  let marker: Marker
   /// How many tables had ever been replaced when counts were last given back.
   private var replacesAtSettling: UInt64?
 
@@ -82,10 +82,10 @@ final class Daemon {
       log.notice("changes of iptables-legacy are noticed by comparing: \(error)")
     }
     replaceWatch = watch
-    marker = configuration.connections.value == .follow ? Marker(loop, log) : nil
+    marker = Marker(loop, log)
     let rules = configuration
     do {
-      pilot = try Self.makePilot(source, configuration, log, loop, shadow, marker?.requests)
+      pilot = try Self.makePilot(source, configuration, log, loop, shadow, marker.requests)
       pilotObstacle = .loadFailed
     } catch {
       pilot = nil
@@ -117,7 +117,7 @@ final class Daemon {
       settle()
     }
     if let pilot { heed(pilot) }
-    try marker?.start()
+    try marker.start()
     try loop.watch(signals) { [unowned self] in heedSignal() }
     try loop.watch(server.descriptor) { [unowned self] in
       server.serve { [unowned self] in answer($0, $1) }

@@ -20,7 +20,7 @@ final class LiveKernelView: LiveView {
   private func found() throws -> [KernelView.Hook] {
     let found = try view.hooks()
     let areNameless = found.contains { $0.function.hasPrefix("nft_do_chain") && $0.chain.isEmpty }
-    guard areNameless, !knowsChains, KernelLayout.isThere("nf_tables") else { return found }
+    guard areNameless, !knowsChains, KernelLayout.load(of: "nf_tables") != nil else { return found }
     view = try KernelView(source)
     knowsChains = true
     return try view.hooks()

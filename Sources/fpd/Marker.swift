@@ -16,7 +16,8 @@ final class Marker {
   /// After a failure: the kernel may look for a module at each message.
   private static let longPause = Duration.seconds(30)
 
-  let requests: ConnectionRequests
+  /// `nil` where the kernel has no ring to ask by.
+  let requests: ConnectionRequests?
   /// Why streams stay with the kernel.
   private(set) var complaint: String?
   private let loop: EventLoop
@@ -25,7 +26,10 @@ final class Marker {
   private var timer: EventLoop.Timer?
   private var isListening = false
   private var marked: Set<TrackedStream> = []
-  private var batches: [(due: ContinuousClock.Instant, streams: [TrackedStream])] = []
+  private typealias Batch = (due: ContinuousClock.Instant, streams: [TrackedStream])
+  private var batches: [Batch] = []
+  /// What the kernel refused; asked for again after a while.
+  private var refusals: [Batch] = []
 
   /// A socket can be lost, and opened again.
   private final class Netlink {
@@ -33,11 +37,11 @@ final class Marker {
     init() throws { marker = try StreamMarker() }
   }
 
-  /// `nil` where the kernel has no ring to ask by.
-  init?(_ loop: EventLoop, _ log: Log) {
+  init(_ loop: EventLoop, _ log: Log) {
     do { requests = try ConnectionRequests() } catch {
       log.notice("connections over TCP are not marked: \(error)")
-      return nil
+      requests = nil
+      complaint = String(describing: error)
     }
     (self.loop, self.log) = (loop, log)
   }
@@ -48,12 +52,12 @@ final class Marker {
   }
 
   private func listen() throws(StartError) {
-    if isListening { return }
-    try loop.watch(requests.descriptor) { [unowned self] in hear() }
+    guard let requests, !isListening else { return }
+    try loop.watch(requests.descriptor) { [unowned self] in hear(requests) }
     isListening = true
   }
 
-  private func hear() {
+  private func hear(_ requests: ConnectionRequests) {
     loop.unwatch(requests.descriptor)
     isListening = false
     let records = requests.take()
@@ -65,8 +69,10 @@ final class Marker {
       streams.append(stream)
     }
     if !streams.isEmpty {
-      if set(.liberal, of: .liberal, streams) {
-        batches.append((.now + Self.settling, streams))
+      if let refused = set(.liberal, of: .liberal, streams) {
+        let taken = refused.isEmpty ? streams : streams.filter { !refused.contains($0) }
+        batches.append((.now + Self.settling, taken))
+        if !refused.isEmpty { refusals.append((.now + Self.longPause, refused)) }
       } else {
         marked.subtract(streams)
       }
@@ -81,29 +87,34 @@ final class Marker {
       _ = set([], of: .unacknowledged, batch.streams)
       marked.subtract(batch.streams)
     }
+    while let batch = refusals.first, batch.due <= now {
+      refusals.removeFirst()
+      marked.subtract(batch.streams)
+    }
     do {
       try listen()
     } catch {
       complaint = error.description
     }
-    timer?.due = batches.first?.due
+    timer?.due = [batches.first?.due, refusals.first?.due].compactMap(\.self).min()
   }
 
+  /// Streams that it was refused for; `nil` where it cannot be done at all.
   private func set(
     _ flags: StreamMarker.Flags, of mask: StreamMarker.Flags, _ streams: [TrackedStream]
-  ) -> Bool {
+  ) -> [TrackedStream]? {
     do {
       let netlink = try netlink ?? Netlink()
       self.netlink = netlink
-      try netlink.marker.set(flags, of: mask, for: streams)
+      let refused = try netlink.marker.set(flags, of: mask, for: streams)
       complaint = nil
-      return true
+      return refused
     } catch {
       netlink = nil
       let words = String(describing: error)
       if complaint == nil { log.warning("connections over TCP stay with the kernel: \(words)") }
       complaint = words
-      return false
+      return nil
     }
   }
 }

@@ -14,8 +14,8 @@ final class Pilot {
   private let shadow: ShadowObserver?
   /// Whether the functions of modules can be had: it takes the right to list what the kernel has.
   private var canCall: Bool
-  /// Modules that were looked for when they had been loaded.
-  private var consulted: Set<String> = []
+  /// Modules that have been asked, and which of their times of being loaded that was.
+  private var loads: [String: UInt64] = [:]
   private let deployment: Deployment
   private let log: Log
   /// Graphs that no program could be rendered for.
@@ -54,6 +54,7 @@ final class Pilot {
     layout = try KernelLayout(types: types)
     if !layout.missing.isEmpty { throw CannotReadLive(missing: layout.missing) }
     canCall = Self.prepareCalls(layout, log)
+    loads = Self.loads(of: layout)
     template = try Self.read("\(share)/templates/\(FastPath.templateName)")
     fastPath = try FastPath(template, layout: layout.text, isShadow: shadow != nil)
     let entry = try EntryObject(objects)
@@ -100,8 +101,11 @@ final class Pilot {
   var isSettled: Bool { deployment.isSettled }
 
   /// Whether programs could look up connections on this kernel. In shadow mode they do not: what NAT makes of a
-  /// packet would not be found again.
-  var followsConnections: Bool { layout.lacking.isEmpty && canCall && shadow == nil }
+  /// packet would not be found again. Nor where another packet's program could come in between: what is known of
+  /// a connection lies in one place for each processor.
+  var followsConnections: Bool {
+    layout.lacking.isEmpty && canCall && shadow == nil && !Preemption.isPossible
+  }
 
   /// Whether something failed that may go better another time.
   var hasFailed: Bool { deployment.hasFailed }
@@ -190,13 +194,16 @@ final class Pilot {
     follow(graph, epoch, rulebook)
   }
 
-  /// A module that has been loaded since brings the types of what it keeps.
+  private static func loads(of layout: KernelLayout) -> [String: UInt64] {
+    layout.modules.reduce(into: [:]) { $0[$1] = KernelLayout.load(of: $1) }
+  }
+
+  /// A module that has been loaded since brings the types of what it keeps; one that has been loaded anew is another.
   private func learnTypes() {
-    let come = layout.absentModules.filter {
-      !consulted.contains($0) && KernelLayout.isThere($0)
-    }
+    let now = Self.loads(of: layout)
+    let come = now.keys.filter { now[$0] != loads[$0] }.sorted()
     guard !come.isEmpty else { return }
-    consulted.formUnion(come)
+    loads = now
     do {
       let known = try KernelLayout(types: types)
       fastPath = try FastPath(template, layout: known.text, isShadow: shadow != nil)

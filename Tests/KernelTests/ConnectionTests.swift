@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import CNetlink
+import Glibc
+import Introspection
 import Lab
+import Netlink
 import OrderedJSON
 import Testing
 
@@ -79,6 +83,18 @@ extension Kernel {
       #expect(try transfer.value().count == size)
       let counts = try gateway.counts("p1")
       #expect(counts.fast * 5 > counts.all, "\(counts)")
+      #expect(try gateway.fpd.stop() == 0)
+    }
+
+    /// The kernel compares a reset with an acknowledgement, and has not seen those of the last gigabytes.
+    @Test(arguments: ["xdp", "tc"]) func resetsArriveAfterGigabytes(_ hook: String) throws {
+      let gateway = try Self.gateway(hook, rules: Self.stateful)
+      let stream = LoadStream(from: try gateway.inside, to: try gateway.outside, "10.0.2.2")
+      try stream.abort(after: 3 << 30)
+      // For the kernel it was one that is not exact: the next segment may show that the connection goes on.
+      let entry = try #require(try gateway.table().first { $0.contains("dst=10.0.2.1 ") })
+      let time = try #require(entry.split(separator: " ").compactMap { Int($0) }.dropFirst().first)
+      #expect(entry.contains("ESTABLISHED") && time > 290 && time <= 301, "\(entry)")
       #expect(try gateway.fpd.stop() == 0)
     }
 
@@ -231,7 +247,68 @@ extension Kernel {
       let stats = try gateway.fpd.stats("p1")
       #expect(stats.forwarded == 0)
       #expect(stats.punted["connection-window", default: 0] > 20)
+      // And from now on somebody asks.
+      try gateway.fpd.directory.write("fpd.yaml", FastLine.configuration(hook))
+      gateway.fpd.process.signal(SIGHUP)
+      let isFast = try eventually {
+        _ = try stream.bulk(.milliseconds(300))
+        return try gateway.counts("p1").fast > 100
+      }
+      #expect(isFast)
       #expect(try gateway.fpd.stop() == 0)
+    }
+
+    /// The kernel waits for acknowledgements that passed it by: that is put right when packets are fast again.
+    @Test(arguments: ["xdp", "tc"]) func staleFlagsAreCleared(_ hook: String) throws {
+      let gateway = try Self.gateway(hook)
+      let stream = LoadStream(from: try gateway.inside, to: try gateway.outside, "10.0.2.2")
+      let running = try LoadThread { try stream.bulk(.seconds(6)) }
+      let router = try gateway.router
+      func areMarked() throws -> Bool {
+        let flags = try Self.flags(router).map { StreamMarker.Flags(rawValue: $0) }
+        return !flags.isEmpty
+          && flags.allSatisfy { $0.contains(.liberal) && !$0.contains(.unacknowledged) }
+      }
+      #expect(try eventually { try areMarked() })
+      let ports = try #require(try Self.ports(in: gateway.table()))
+      try router.inside {
+        var marker = try StreamMarker()
+        let stream = TrackedStream([10, 0, 1, 2, 10, 0, 2, 2] + ports)
+        _ = try marker.set(.unacknowledged, of: .unacknowledged, for: [try #require(stream)])
+      }
+      #expect(try eventually { try areMarked() })
+      _ = try running.value()
+      #expect(try gateway.fpd.stop() == 0)
+    }
+
+    /// Both ports of the first stream from inside, as they lie in a packet.
+    private static func ports(in table: [String]) throws -> [UInt8]? {
+      let words = table.lazy.map { $0.split(separator: " ") }.first { $0.contains("src=10.0.1.2") }
+      return words.map { words in
+        let ports = ["sport=", "dport="].compactMap { name in
+          words.first { $0.hasPrefix(name) }.flatMap { UInt16($0.dropFirst(name.count)) }
+        }
+        return ports.flatMap { [UInt8($0 >> 8), UInt8($0 & 0xff)] }
+      }
+    }
+
+    /// What the kernel has noted of both sides of the streams it knows.
+    private static func flags(_ router: Namespace) throws -> [UInt8] {
+      try router.inside {
+        var socket = try NetlinkSocket(NETLINK_NETFILTER)
+        var flags: [UInt8] = []
+        let request = Request(
+          subsystem: NFNL_SUBSYS_CTNETLINK, message: Int32(IPCTNL_MSG_CT_GET.rawValue),
+          family: UInt8(AF_INET))
+        try socket.dump("connections", request) { message in
+          let about = Attributes(message.payload, after: 4).first(Int(CTA_PROTOINFO.rawValue))
+          guard let tcp = about?.nested.first(Int(CTA_PROTOINFO_TCP.rawValue)) else { return }
+          for side in [CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, CTA_PROTOINFO_TCP_FLAGS_REPLY] {
+            tcp.nested.first(Int(side.rawValue))?.u8.map { flags.append($0) }
+          }
+        }
+        return flags
+      }
     }
 
     /// What was masqueraded for one device cannot leave by another: the kernel ends the connection.

@@ -148,6 +148,7 @@ struct net {
 	u8 ct_checksum;			  /* path: ct.sysctl_checksum */
 	u32 tcp_timeouts[0];		  /* path: ct.nf_ct_proto.tcp.timeouts */
 	u8 tcp_be_liberal;		  /* path: ct.nf_ct_proto.tcp.tcp_be_liberal */
+	u8 tcp_ignore_invalid_rst;	  /* path: ct.nf_ct_proto.tcp.tcp_ignore_invalid_rst */
 	u32 udp_timeouts[0];		  /* path: ct.nf_ct_proto.udp.timeouts */
 	u32 policy_count[0];		  /* path: xfrm.policy_count */
 	u8 policy_default[0];		  /* path: xfrm.policy_default */
@@ -253,6 +254,7 @@ struct nf_conn { /* module: nf_conntrack */
 	void *tuplehash[0];
 	u8 tcp_seen[0]; /* path: proto.tcp.seen */
 	u8 tcp_state;	/* path: proto.tcp.state */
+	u8 tcp_last;	/* path: proto.tcp.last_index */
 };
 struct nf_conntrack_tuple_hash { /* module: nf_conntrack */
 	void *tuple[0];
@@ -264,6 +266,7 @@ struct nf_conntrack_tuple {   /* module: nf_conntrack */
 	u16 destination_port; /* path: dst.u.all */
 };
 struct ip_ct_tcp_state { /* module: nf_conntrack */
+	u32 td_maxack;
 	u8 flags;
 };
 struct nf_ct_ext { /* module: nf_conntrack */

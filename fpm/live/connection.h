@@ -22,25 +22,36 @@ enum {
 	FRAGMENT = 0x3fff, /* more of them, or an offset */
 	TCP_LEAST = 20,	   /* bytes of a header */
 	UDP_LEAST = 8,
+	TCP_SEQUENCE_PLACE = 4,
 	TCP_LENGTH_PLACE = 12,
 	TCP_FLAGS_PLACE = 13,
 	TCP_WINDOW_PLACE = 14,
-	TCP_FIN_SYN_RST = 0x07,
+	TCP_FIN = 0x01,
+	TCP_SYN = 0x02,
+	TCP_RST = 0x04,
 	TCP_ACK = 0x10,
+	TCP_URG = 0x20,
 	UDP_LENGTH_PLACE = 4,
 };
 
 /* enum ip_conntrack_status */
 enum {
+	STATUS_EXPECTED = 1 << 0,
 	STATUS_SEEN_REPLY = 1 << 1,
 	STATUS_ASSURED = 1 << 2,
 	STATUS_CONFIRMED = 1 << 3,
 	STATUS_SRC_NAT = 1 << 4,
 	STATUS_DST_NAT = 1 << 5,
+	STATUS_SRC_NAT_DONE = 1 << 7,
+	STATUS_DST_NAT_DONE = 1 << 8,
+	STATUS_NAT = STATUS_SRC_NAT | STATUS_DST_NAT,
+	STATUS_NAT_DONE = STATUS_SRC_NAT_DONE | STATUS_DST_NAT_DONE,
 	STATUS_NEEDED = STATUS_SEEN_REPLY | STATUS_ASSURED | STATUS_CONFIRMED,
-	/* EXPECTED, both kinds of NAT and that they are set up */
-	STATUS_POSSIBLE = STATUS_NEEDED | 1 | STATUS_SRC_NAT | STATUS_DST_NAT | 1 << 7 | 1 << 8,
+	STATUS_POSSIBLE = STATUS_NEEDED | STATUS_EXPECTED | STATUS_NAT | STATUS_NAT_DONE,
 };
+/* Where the status stands in SettledConnection of Sources/Rules, behind the direction. */
+enum { SETTLED_EXPECTED = 1, SETTLED_NAT = 2, SETTLED_NAT_DONE = 4 };
+enum { NAT_PLACE = 4, NAT_DONE_PLACE = 7 };
 
 enum {
 	TCP_ESTABLISHED = 3,	      /* TCP_CONNTRACK_ESTABLISHED */
@@ -48,7 +59,10 @@ enum {
 	TCP_TIMEOUT_UNACK = 13,	      /* TCP_CONNTRACK_UNACK */
 	TCP_STATES = 14,	      /* TCP_CONNTRACK_TIMEOUT_MAX */
 	UDP_TIMEOUT_REPLIED = 1,      /* UDP_CT_REPLIED */
+	TCP_LAST_SYN = 0,	      /* TCP_SYN_SET */
 	TCP_LIBERAL = 0x08,	      /* IP_CT_TCP_FLAG_BE_LIBERAL */
+	TCP_UNACKNOWLEDGED = 0x10,    /* IP_CT_TCP_FLAG_DATA_UNACKNOWLEDGED */
+	TCP_ACKNOWLEDGES = 0x20,      /* IP_CT_TCP_FLAG_MAXACK_SET */
 	TIMEOUT_LONGEST = 0x7fffffff, /* in ms, which the kernel takes for what it is */
 };
 
@@ -64,6 +78,7 @@ struct connection_query {
 	u8 direction; /* an answer: 1 for what answers who began */
 	u8 reserved[2];
 };
+enum { HEADER_POSSIBLE = 31 }; /* where IPv4 may begin, as the verifier sees it */
 enum { QUERY_TUPLE = 12, QUERY_OPTIONS = 12, NETWORK_OF_DEVICE = -1 };
 
 /*
@@ -85,7 +100,11 @@ struct connection {
 	u32 mark;
 	u32 masqueraded_for; /* the device it has to leave by; 0: any */
 	u8 settled;	     /* CONNECTION_*, which are SettledConnection in Sources/Rules */
-	u8 spare[3];
+	u8 is_reset;
+	u8 is_stale; /* the kernel waits for an acknowledgement that passed by here */
+	u8 spare;
+	u32 barrier;
+	u32 spare_word;
 	struct connection_query query; /* what the kernel was asked */
 #if JUDGES_RULES
 	struct filter_key key; /* for firewall.h */
@@ -195,8 +214,9 @@ fp_inline int has_extensions(u64 extensions)
 }
 
 /* The header of TCP or UDP, as nf_conntrack_in() judges it where nothing is to be done. */
-fp_inline outcome judge_transport(const struct packet *packet, u32 length)
+fp_inline outcome judge_transport(const struct packet *packet, struct connection *known, u32 length)
 {
+	known->is_reset = 0;
 	const u8 *transport = (const u8 *)(packet->ipv4 + 1);
 	if (packet->ipv4->protocol == TRANSPORT_UDP) {
 		if ((void *)(transport + UDP_LEAST) > packet->end)
@@ -212,17 +232,45 @@ fp_inline outcome judge_transport(const struct packet *packet, u32 length)
 	u32 header = (transport[TCP_LENGTH_PLACE] >> 4) * 4;
 	if (header < TCP_LEAST || header > length)
 		return REASON_MALFORMED;
-	if ((transport[TCP_FLAGS_PLACE] & (TCP_FIN_SYN_RST | TCP_ACK)) != TCP_ACK)
+	u8 flags = transport[TCP_FLAGS_PLACE];
+	if ((flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK)
+		return GO_ON;
+	if (!CONNECTIONS_ASK || (flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_URG)) != TCP_RST)
 		return REASON_CONNECTION_STATE;
+	known->is_reset = 1;
 	return GO_ON;
+}
+
+/* What is known of who sends in a direction, of a stream: struct ip_ct_tcp_state. */
+#define SIDE(direction, member)                                                                    \
+	(OFFSET(nf_conn, tcp_seen) + (direction)*SIZE_ip_ct_tcp_state +                            \
+	 OFFSET(ip_ct_tcp_state, member))
+fp_inline u8 flags_of_side(window entry, u32 direction)
+{
+	return (u8)word_at(entry, direction ? SIDE(1, flags) : SIDE(0, flags));
 }
 
 /* Whether the kernel does not look at the window: it has not seen what passed by here. */
 fp_inline int is_liberal(struct network network, window entry)
 {
-	u64 flags = OFFSET(nf_conn, tcp_seen) + OFFSET(ip_ct_tcp_state, flags);
-	u8 both = (u8)(word_at(entry, flags) & word_at(entry, flags + SIZE_ip_ct_tcp_state));
+	u8 both = flags_of_side(entry, 0) & flags_of_side(entry, 1);
 	return both & TCP_LIBERAL || of_network(network, tcp_be_liberal);
+}
+
+/*
+ * Whether the kernel would take a reset for a stray: it compares its number with the highest that the other side has
+ * acknowledged, and does not know what was acknowledged by here. The receiver is to judge.
+ */
+fp_inline int is_misjudged(const struct packet *packet, window entry, u32 direction)
+{
+	const u8 *transport = (const u8 *)(packet->ipv4 + 1);
+	if ((void *)(transport + TCP_LEAST) > packet->end)
+		return 0;
+	u32 number = __builtin_bswap32(*(const u32 *)(transport + TCP_SEQUENCE_PLACE));
+	u32 acknowledged = (u32)word_at(entry, direction ? SIDE(0, td_maxack) : SIDE(1, td_maxack));
+	return flags_of_side(entry, !direction) & TCP_ACKNOWLEDGES &&
+	       seen(entry, nf_conn, tcp_last) != TCP_LAST_SYN && (s32)(number - acknowledged) < 0 &&
+	       !of_network(network_at(packet->network), tcp_ignore_invalid_rst);
 }
 
 /* What the kernel would have the entry live for from now on, in its ticks. */
@@ -236,8 +284,9 @@ fp_inline u32 lifetime_of(const struct packet *packet, u32 length)
 		return 0;
 	u32 lifetime = live_u32(network, OFFSET(net, tcp_timeouts) + 4 * TCP_ESTABLISHED);
 	u32 shorter = lifetime;
-	/* data wait for an answer; a closed window waits to be opened */
-	if (length > (u32)(transport[TCP_LENGTH_PLACE] >> 4) * 4)
+	/* data wait for an answer, a reset for the next segment; a closed window waits to be opened */
+	if (transport[TCP_FLAGS_PLACE] & TCP_RST ||
+	    length > (u32)(transport[TCP_LENGTH_PLACE] >> 4) * 4)
 		shorter = live_u32(network, OFFSET(net, tcp_timeouts) + 4 * TCP_TIMEOUT_UNACK);
 	else if (!*(const u16 *)(transport + TCP_WINDOW_PLACE))
 		shorter = live_u32(network, OFFSET(net, tcp_timeouts) + 4 * TCP_TIMEOUT_RETRANS);
@@ -301,12 +350,16 @@ fp_inline u32 grace_of(u32 lifetime)
 	return grace > KERNEL_HZ / 4 ? KERNEL_HZ / 4 : grace;
 }
 
-fp_inline void renew(u64 connection, u64 network, u8 transport, u32 lifetime)
+fp_inline void renew(struct connection *known, u64 connection, u64 network, u32 lifetime)
 {
 	set_timeout(connection, (u32)((u64)(lifetime + grace_of(lifetime)) * 1000 / KERNEL_HZ));
-	if (transport != TRANSPORT_TCP)
+	if (known->transport != TRANSPORT_TCP)
 		return;
-	/* The kernel sets the state before the time: who began to close meanwhile has what closing takes. */
+	/*
+	 * The kernel sets the state before the time: who began to close meanwhile has what closing takes. The state is
+	 * not to be read before the time is written.
+	 */
+	__sync_lock_test_and_set(&known->barrier, 1);
 	u8 state = seen(look_again(connection), nf_conn, tcp_state);
 	if (state == TCP_ESTABLISHED || state >= TCP_STATES)
 		return;
@@ -317,21 +370,20 @@ fp_inline void renew(u64 connection, u64 network, u8 transport, u32 lifetime)
 #if CONNECTIONS_ASK
 /*
  * Who asks for more than the kernel gives by itself: fpd has the kernel leave the window of this connection alone
- * (Sources/Datapath/ConnectionRequests.swift). One packet in so many asks: what is over soon is left alone.
+ * (Sources/Datapath/ConnectionRequests.swift). One packet in so many asks: what is over soon is left alone. And fewer
+ * of those where only a flag has become stale: it matters when the last packet of all is the kernel's.
  */
-enum { REQUEST_SHARE = 16, REQUESTS_SIZE = 1 << 16 };
+enum { REQUEST_SHARE = 16, REQUEST_SHARE_STALE = 256, REQUESTS_SIZE = 1 << 16 };
 struct {
 	map_number(type, MAP_RINGBUF);
 	map_number(max_entries, REQUESTS_SIZE);
 } fpd_requests SEC(".maps");
 
-fp_inline void ask_for(struct connection_query *query)
+fp_inline void ask_for(struct connection *known, u32 share)
 {
-	if (bpf_get_prandom_u32() % REQUEST_SHARE == 0)
-		bpf_ringbuf_output(&fpd_requests, &query->source, QUERY_TUPLE, 0);
+	if (!known->only_asks && bpf_get_prandom_u32() % share == 0)
+		bpf_ringbuf_output(&fpd_requests, &known->query.source, QUERY_TUPLE, 0);
 }
-#else
-#define ask_for(query) (void)(query)
 #endif
 
 /* Judges the entry and notes what the rest of the program has to know of it. */
@@ -352,11 +404,17 @@ fp_inline outcome judge_entry(const struct packet *packet, struct connection *kn
 			    !is_liberal(network_at(packet->network), entry);
 	if (!CONNECTIONS_ASK && known->is_watched)
 		return REASON_CONNECTION_WINDOW;
+	known->is_stale = CONNECTIONS_ASK && known->transport == TRANSPORT_TCP &&
+			  (flags_of_side(entry, 0) | flags_of_side(entry, 1)) & TCP_UNACKNOWLEDGED;
+	if (CONNECTIONS_ASK && known->is_reset &&
+	    (known->is_watched || !is_misjudged(packet, entry, direction)))
+		return REASON_CONNECTION_STATE;
 	u32 lifetime = lifetime_of(packet, length);
 	if (!lifetime || lifetime > TIMEOUT_LONGEST / 2 / 1000 * KERNEL_HZ)
 		return REASON_CONNECTION_STATE;
-	known->settled = (u8)(direction | (status & 1) << 1 | (status >> 4 & 3) << 2 |
-			      (status >> 7 & 3) << 4);
+	known->settled = (u8)(direction | (status & STATUS_EXPECTED) << SETTLED_EXPECTED |
+			      (status & STATUS_NAT) >> NAT_PLACE << SETTLED_NAT |
+			      (status & STATUS_NAT_DONE) >> NAT_DONE_PLACE << SETTLED_NAT_DONE);
 #if HAS_nf_conn_mark
 	known->mark = seen(entry, nf_conn, mark);
 #endif
@@ -373,9 +431,9 @@ fp_inline outcome judge_entry(const struct packet *packet, struct connection *kn
 	}
 	u32 left = seen(entry, nf_conn, timeout) - (u32)bpf_jiffies64();
 	known->is_old =
-		!known->only_asks && !known->is_watched && left - lifetime > grace_of(lifetime);
+		(left - lifetime > grace_of(lifetime)) & !(known->only_asks | known->is_watched);
 	if (known->is_old && CONNECTIONS_RENEW_AT_ONCE)
-		renew(connection, packet->network, known->transport, lifetime);
+		renew(known, connection, packet->network, lifetime);
 	return GO_ON;
 }
 
@@ -384,7 +442,7 @@ fp_inline outcome take_again(CONTEXT *context, const struct connection *known,
 			     struct packet *packet)
 {
 	void *data = (void *)(long)context->data;
-	u32 header = FILTERS_VLANS ? known->header & 31 : sizeof(struct ethernet);
+	u32 header = FILTERS_VLANS ? known->header & HEADER_POSSIBLE : sizeof(struct ethernet);
 	packet->context = context;
 	packet->end = (void *)(long)context->data_end;
 	packet->ipv4 = data + header;
@@ -418,7 +476,7 @@ __attribute__((noinline)) s32 fp_connection_find(CONTEXT *context, struct connec
 	if (packet.ipv4->fragment & network_order(FRAGMENT))
 		return REASON_FRAGMENT;
 	u32 length = network_order(packet.ipv4->total_length) - sizeof(*packet.ipv4);
-	outcome result = judge_transport(&packet, length);
+	outcome result = judge_transport(&packet, known, length);
 	if (result != GO_ON)
 		return result;
 	struct connection_query *query = &known->query;
@@ -444,7 +502,7 @@ __attribute__((noinline)) s32 fp_connection_renew(CONTEXT *context, struct conne
 	if (!known || take_again(context, known, &packet) != GO_ON)
 		return 0;
 	u32 length = network_order(packet.ipv4->total_length) - sizeof(*packet.ipv4);
-	if (judge_transport(&packet, length) != GO_ON)
+	if (judge_transport(&packet, known, length) != GO_ON)
 		return 0;
 	make_query(&known->query, packet.ipv4);
 	u64 connection = find_connection(context, &known->query);
@@ -452,7 +510,7 @@ __attribute__((noinline)) s32 fp_connection_renew(CONTEXT *context, struct conne
 		return 0;
 	u32 lifetime = lifetime_of(&packet, length);
 	if (seen(look(connection), nf_conn, status) & STATUS_ASSURED)
-		renew(connection, packet.network, known->transport, lifetime);
+		renew(known, connection, packet.network, lifetime);
 	let_connection_go(connection);
 	return 1;
 }
@@ -471,18 +529,28 @@ fp_inline outcome fp_connection_ask(struct packet *packet, int only_asks)
 	return fp_connection_find(packet->context, known);
 }
 
-/* What has turned out to be forwarded: whether the connection may go on by here. */
+/* nf_nat_oif_changed(): whether the connection may leave by the device that has turned out to send. */
 fp_inline outcome fp_connection_leaves(const struct packet *packet)
 {
+	u32 device = CONNECTIONS_TRANSLATE ? packet->connection->masqueraded_for : 0;
+	return !device || device == packet->egress_index ? FORWARD : REASON_NAT_EGRESS;
+}
+
+/* What would be forwarded, if only the kernel did not have to see it. */
+fp_inline outcome fp_connection_is_seen(const struct packet *packet)
+{
+#if CONNECTIONS_ASK
 	struct connection *known = packet->connection;
-	if (CONNECTIONS_ASK && known->is_watched) {
-		if (!known->only_asks)
-			ask_for(&known->query);
+	if (known->is_watched) {
+		ask_for(known, REQUEST_SHARE);
 		return REASON_CONNECTION_WINDOW;
 	}
-	/* nf_nat_oif_changed() */
-	u32 device = CONNECTIONS_TRANSLATE ? known->masqueraded_for : 0;
-	return !device || device == packet->egress_index ? FORWARD : REASON_NAT_EGRESS;
+	if (known->is_stale)
+		ask_for(known, REQUEST_SHARE_STALE);
+#else
+	(void)packet;
+#endif
+	return FORWARD;
 }
 
 /* Where an IPv4 packet is routed to. */

@@ -19,7 +19,7 @@ void fpd_bpf_keep_log(void);
 const char *fpd_bpf_take_log(void);
 
 struct bpf_object *fpd_bpf_open(const void *bytes, size_t size, const char *name);
-/* Programs that are loaded from now on may call functions of this module; 0, or -1 when it is not there. */
+/* Programs that are loaded from now on may call functions of this module; 0, or -1 and errno. */
 int fpd_bpf_call_module(const char *name);
 /* Runs a program that is attached to nothing; 0, or -1 and errno. */
 int fpd_bpf_run(int program);

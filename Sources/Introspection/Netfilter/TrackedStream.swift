@@ -32,8 +32,6 @@ package struct StreamMarker: ~Copyable {
     package static let liberal = Flags(rawValue: 0x08)
     /// What it sent last has not been acknowledged: it would end after five minutes of silence.
     package static let unacknowledged = Flags(rawValue: 0x10)
-    /// The highest acknowledgement is known: a reset is compared with it.
-    package static let acknowledges = Flags(rawValue: 0x20)
   }
 
   private var socket: NetlinkSocket
@@ -42,18 +40,28 @@ package struct StreamMarker: ~Copyable {
     socket = try NetlinkSocket(NETLINK_NETFILTER)
   }
 
-  /// Sets the flags of `mask` in both directions to what `flags` says. Streams that are gone are none of it.
+  /// Sets the flags of `mask` in both directions to what `flags` says; answers for which streams the kernel refused
+  /// it. Streams that are gone are none of it. Throws where it is not a stream's fault: the first few are all refused.
   package mutating func set(
-    _ flags: Flags, of mask: Flags, for streams: some Sequence<TrackedStream>
-  ) throws(NetlinkError) {
-    for stream in streams {
-      _ = try socket.send(
-        Self.attempt, Self.request(flags, of: mask, for: stream), flags: NLM_F_REQUEST)
-      try hear()
+    _ flags: Flags, of mask: Flags, for streams: some Collection<TrackedStream>
+  ) throws(NetlinkError) -> [TrackedStream] {
+    var refused: [TrackedStream] = []
+    for (place, stream) in streams.enumerated() {
+      do {
+        _ = try socket.send(
+          Self.attempt, Self.request(flags, of: mask, for: stream), flags: NLM_F_REQUEST)
+        try hear()
+      } catch {
+        guard case .refused = error else { throw error }
+        refused.append(stream)
+        if refused.count > place, refused.count == min(Self.patience, streams.count) { throw error }
+      }
     }
+    return refused
   }
 
   private static let attempt = "marking a connection"
+  private static let patience = 3
 
   /// Only failures are answered.
   private mutating func hear() throws(NetlinkError) {

@@ -20,8 +20,8 @@ import Testing
     _ isFirst: Bool
   ) throws {
     let flags: StreamMarker.Flags = isFirst ? .liberal : []
-    let mask: StreamMarker.Flags = isFirst ? .liberal : [.unacknowledged, .acknowledges]
-    let words: [UInt8] = isFirst ? [0x08, 0x08] : [0x00, 0x30]
+    let mask: StreamMarker.Flags = isFirst ? .liberal : [.unacknowledged]
+    let words: [UInt8] = isFirst ? [0x08, 0x08] : [0x00, 0x10]
     let stream = try #require(TrackedStream(Self.record))
     let bytes = StreamMarker.request(flags, of: mask, for: stream).bytes
     // IPCTNL_MSG_CT_NEW of NFNL_SUBSYS_CTNETLINK, and no flag that would have an entry made.

@@ -164,7 +164,8 @@ fp_inline outcome route(struct __sk_buff *context, struct packet *packet, struct
 	result = fp_firewall_judge(packet, filter);
 	if (result != GO_ON)
 		return result;
-	return fp_tc_redirect(packet, device);
+	result = fp_tc_redirect(packet, device);
+	return result == FORWARD ? fp_connection_is_seen(packet) : result;
 }
 
 fp_inline outcome process(struct __sk_buff *context, struct packet *packet,

@@ -146,7 +146,8 @@ fp_inline outcome route(struct xdp_md *context, struct packet *packet, struct de
 	result = fp_firewall_judge(packet, filter);
 	if (result != GO_ON)
 		return result;
-	return fp_xdp_redirect(packet, device);
+	result = fp_xdp_redirect(packet, device);
+	return result == FORWARD ? fp_connection_is_seen(packet) : result;
 }
 
 fp_inline outcome process(struct xdp_md *context, struct packet *packet,

@@ -133,7 +133,8 @@ fp_inline outcome route(struct xdp_md *context, struct packet *packet, struct de
 	result = fp_connection_leaves(packet);
 	if (result != FORWARD)
 		return result;
-	return fp_xdp_redirect(packet, device);
+	result = fp_xdp_redirect(packet, device);
+	return result == FORWARD ? fp_connection_is_seen(packet) : result;
 }
 
 fp_inline outcome process(struct xdp_md *context, struct packet *packet)
