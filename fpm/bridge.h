@@ -86,7 +86,8 @@ fp_inline outcome judge_called_packet(struct packet *packet)
 		/* rules are judged for what is routed, not for what a bridge hands to them */
 		if (BRIDGED_MEET_RULES || fp_netfilter_ipv4(packet->network) != GO_ON)
 			return REASON_BRIDGE_NETFILTER;
-		return fp_parse_ipv4(packet);
+		outcome result = fp_parse_ipv4(packet);
+		return result == GO_ON && packet->padding ? REASON_PADDING : result;
 	}
 	case network_order(PROTOCOL_IPV6):
 		return REASON_IPV6_NOT_MODELLED;

@@ -70,6 +70,8 @@ enum {
 	TRANSPORT_UDP_LITE = 136,
 };
 
+enum { HEADER_POSSIBLE = 31 }; /* a mask for the verifier */
+
 struct filter;
 struct connection;
 
@@ -77,12 +79,13 @@ struct packet {
 	void *context;
 	struct ethernet *ethernet;
 	void *payload; /* behind the headers of Ethernet, */
-	u32 header;    /* which are as long as this */
+	u32 header;    /* which are as long as this, HEADER_POSSIBLE at most */
 	struct ipv4 *ipv4;
 	void *end;
 	u32 length;  /* of the frame */
 	u32 segment; /* of the longest frame it will be cut into: on TC it may be many in one */
 	u32 carried; /* of the frame, as bridges measure it: nothing where it will be cut */
+	u32 padding; /* bytes behind the IPv4 packet, which are in none of these lengths */
 	u64 network_device; /* the net_device IP sees: the one it came in by, or the bridge above */
 	u64 network;	    /* the namespace, struct net */
 	u64 port;	    /* the bridge port it came in by */

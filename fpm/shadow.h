@@ -132,6 +132,7 @@ fp_inline int fp_xdp_shadow(struct xdp_md *context, struct packet *packet, outco
 		count(forgotten(outcome), length);
 		return XDP_PASS;
 	}
+	length -= packet->padding; /* as it leaves */
 	int is_noted = 0;
 	struct shadow_room *room = fp_shadow_room();
 	u32 size = fp_shadow_size(length);
@@ -169,6 +170,7 @@ fp_inline int fp_tc_shadow(struct __sk_buff *context, struct packet *packet, out
 		count(forgotten(outcome), length);
 		return TC_NEXT;
 	}
+	length -= packet->padding; /* as it leaves */
 	int is_noted = 0;
 	struct shadow_room *room = fp_shadow_room();
 	u32 size = fp_shadow_size(length);

@@ -221,6 +221,27 @@ struct rewritten {
 };
 enum { REWRITTEN = 26 };
 
+fp_inline u32 summed_by(struct __sk_buff *context)
+{
+	u32 summed = live_u32(behind(context), OFFSET(sk_buff, ip_summed));
+	return summed >> SHIFT_sk_buff_ip_summed & MASK_sk_buff_ip_summed;
+}
+
+/*
+ * ip_rcv_core() cuts off what lies behind the packet; not where a checksum is still to be written there. The headers
+ * are to be found again afterwards.
+ */
+fp_inline int fp_tc_trim(struct __sk_buff *context, struct packet *packet)
+{
+	if (packet->padding &&
+	    (context->gso_size || summed_by(context) == CHECKSUM_PARTIAL ||
+	     bpf_skb_change_tail(context, packet->length, 0)))
+		return 0;
+	packet->end = (void *)(long)context->data_end;
+	packet->ipv4 = (void *)(long)context->data + sizeof(struct ethernet);
+	return (void *)(packet->ipv4 + 1) <= packet->end;
+}
+
 #if FOLLOWS_CONNECTIONS
 #define KFUNC_connection_lookup KFUNC_bpf_skb_ct_lookup
 enum {
@@ -236,12 +257,6 @@ enum {
 fp_inline int fp_has_connection(const struct packet *packet)
 {
 	return live(behind(packet->context), sk_buff, _nfct) != 0;
-}
-
-fp_inline u32 summed_by(struct __sk_buff *context)
-{
-	u32 summed = live_u32(behind(context), OFFSET(sk_buff, ip_summed));
-	return summed >> SHIFT_sk_buff_ip_summed & MASK_sk_buff_ip_summed;
 }
 
 /* Whether the device, or who sent it here, vouches for the checksum: nf_ip_checksum(). */
@@ -303,9 +318,11 @@ fp_inline outcome fp_tc_translate(struct __sk_buff *context, const struct connec
 #endif
 
 /* Makes the frame what leaves. */
-fp_inline outcome fp_tc_rewrite(struct __sk_buff *context, const struct packet *packet)
+fp_inline outcome fp_tc_rewrite(struct __sk_buff *context, struct packet *packet)
 {
 	if (packet->routed) {
+		if (!fp_tc_trim(context, packet))
+			return REASON_PADDING;
 		struct network network = network_at(packet->network);
 		const struct ipv4 *ipv4 = packet->ipv4;
 		if (of_network(network, sysctl_ip_fwd_update_priority))
@@ -362,7 +379,7 @@ fp_inline outcome fp_tc_rewrite(struct __sk_buff *context, const struct packet *
 	return FORWARD;
 }
 
-fp_inline int fp_tc_finish(struct __sk_buff *context, const struct packet *packet, outcome outcome)
+fp_inline int fp_tc_finish(struct __sk_buff *context, struct packet *packet, outcome outcome)
 {
 	u32 egress = packet->egress_index;
 	if (outcome == FORWARD)

@@ -225,14 +225,35 @@ fp_inline outcome fp_xdp_translate(struct packet *packet, const struct connectio
 }
 #endif
 
+/* ip_rcv_core() cuts off what lies behind the packet; the headers are to be found again afterwards. */
+fp_inline int fp_xdp_trim(struct xdp_md *context, struct packet *packet)
+{
+	u32 header = FILTERS_VLANS ? packet->header & HEADER_POSSIBLE : sizeof(struct ethernet);
+	if (packet->padding && bpf_xdp_adjust_tail(context, -(s32)packet->padding))
+		return 0;
+	packet->ethernet = (void *)(long)context->data;
+	packet->end = (void *)(long)context->data_end;
+	packet->payload = (void *)packet->ethernet + header;
+	packet->ipv4 = packet->payload;
+	return (void *)(packet->ipv4 + 1) <= packet->end;
+}
+
+/* What is too short for Ethernet is filled up with zeros: hardware may count on it that somebody has. */
+fp_inline void fp_xdp_pad(struct xdp_md *context, const struct packet *packet)
+{
+	u32 length = context->data_end - context->data;
+	if (length < ETHERNET_LEAST && of_device(device_at(packet->egress), hardware))
+		bpf_xdp_adjust_tail(context, (s32)(ETHERNET_LEAST - length));
+}
+
 /* Makes the frame what leaves. */
 fp_inline outcome fp_xdp_rewrite(struct xdp_md *context, struct packet *packet)
 {
+	if (packet->routed && !fp_xdp_trim(context, packet))
+		return REASON_PADDING;
 #if FILTERS_VLANS
 	if ((packet->tagged || packet->leaves_tagged) && !fp_tag(context, packet))
 		return REASON_VLAN_TAG;
-#else
-	(void)context;
 #endif
 	if (packet->routed) {
 #if FOLLOWS_CONNECTIONS
@@ -245,6 +266,7 @@ fp_inline outcome fp_xdp_rewrite(struct xdp_md *context, struct packet *packet)
 		write_mac(packet->ethernet->destination, packet->new_destination);
 		write_mac(packet->ethernet->source, packet->new_source);
 	}
+	fp_xdp_pad(context, packet);
 	return FORWARD;
 }
 

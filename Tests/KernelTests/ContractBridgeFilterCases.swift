@@ -230,8 +230,9 @@ enum ContractBridgeFilterCases {
         .udp(to: "10.0.3.2", mac: ContractHost.bridgeMAC) { $0.ttl = 1 },
         .udp(to: "10.0.3.2", size: 1001, mac: ContractHost.bridgeMAC) { $0.dontFragment = true },
         Shot.udp(to: "10.0.3.2", mac: ContractHost.bridgeMAC).padded(by: 9),
+        Shot.udp(to: "10.0.3.2", size: 1000, mac: ContractHost.bridgeMAC).padded(by: 300),
         .udp(to: "10.0.3.2", mac: ContractHost.bridgeMAC) { $0.checksumFault = 1 },
-      ], sees: 3, .counts(["ttl-expired": 1, "mtu-exceeded": 1, "padding": 1, "ip-checksum": 1])),
+      ], sees: 4, .counts(["ttl-expired": 1, "mtu-exceeded": 1, "forwarded": 2, "ip-checksum": 1])),
     ContractCase(
       "nft drops in ip forward at once", sudden: [drops("forward priority 0")],
       undo: ["nft: delete table ip t"], [up(to: "10.0.3.2"), up(.c, to: "10.0.1.2")], sees: 0,

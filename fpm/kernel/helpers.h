@@ -77,6 +77,8 @@ static fp_unused long (*const bpf_l4_csum_replace)(void *skb, u32 offset, u64 fr
 static fp_unused long (*const bpf_skb_vlan_push)(void *skb, u16 protocol, u16 control) = (void *)18;
 static fp_unused long (*const bpf_skb_vlan_pop)(void *skb) = (void *)19;
 static fp_unused long (*const bpf_xdp_adjust_head)(void *xdp, s32 by) = (void *)44;
+static fp_unused long (*const bpf_xdp_adjust_tail)(void *xdp, s32 by) = (void *)65;
+static fp_unused long (*const bpf_skb_change_tail)(void *skb, u32 length, u64 flags) = (void *)38;
 static fp_unused long (*const bpf_redirect_peer)(u32 ifindex, u64 flags) = (void *)155;
 static fp_unused long (*const bpf_skb_change_type)(void *skb, u32 type) = (void *)32;
 static fp_unused u32 (*const bpf_get_smp_processor_id)(void) = (void *)8;

@@ -107,6 +107,7 @@ struct net_device {
 	struct netdev_rx_queue *_rx;
 	struct Qdisc *qdisc;
 	struct netdev_queue *_tx;
+	void *hardware; /* path: dev.parent */
 	u8 priv[0];
 };
 struct vlan_info {

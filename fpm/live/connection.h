@@ -78,7 +78,6 @@ struct connection_query {
 	u8 direction; /* an answer: 1 for what answers who began */
 	u8 reserved[2];
 };
-enum { HEADER_POSSIBLE = 31 }; /* where IPv4 may begin, as the verifier sees it */
 enum { QUERY_TUPLE = 12, QUERY_OPTIONS = 12, NETWORK_OF_DEVICE = -1 };
 
 /*
