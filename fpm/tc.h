@@ -233,9 +233,8 @@ fp_inline u32 summed_by(struct __sk_buff *context)
  */
 fp_inline int fp_tc_trim(struct __sk_buff *context, struct packet *packet)
 {
-	if (packet->padding &&
-	    (context->gso_size || summed_by(context) == CHECKSUM_PARTIAL ||
-	     bpf_skb_change_tail(context, packet->length, 0)))
+	if (packet->padding && (context->gso_size || summed_by(context) == CHECKSUM_PARTIAL ||
+				bpf_skb_change_tail(context, packet->length, 0)))
 		return 0;
 	packet->end = (void *)(long)context->data_end;
 	packet->ipv4 = (void *)(long)context->data + sizeof(struct ethernet);

@@ -8,7 +8,7 @@ extension Kernel {
   /// them, and nothing in them is unknown.
   @Suite(.needsFpd) struct FirewallEngineTests {
     enum Engine: String, CaseIterable, CustomTestStringConvertible {
-      case ufwLegacy, ufwNft, firewalld, kubeProxyLegacy, kubeProxyNft
+      case ufwLegacy, ufwNft, firewalld, kubeProxyLegacy, kubeProxyNft, netavark, cni
 
       var testDescription: String { rawValue }
 
@@ -21,6 +21,8 @@ extension Kernel {
           case .firewalld: (["nft", "-f", "-"], try Self.kept("firewalld.nft"))
           case .kubeProxyLegacy: (["iptables-legacy-restore"], KubeProxy().rules)
           case .kubeProxyNft: (["iptables-nft-restore"], KubeProxy().rules)
+          case .netavark: (["iptables-nft-restore"], try Self.kept("netavark.iptables"))
+          case .cni: (["iptables-legacy-restore"], try Self.kept("cni.iptables"))
           }
         }
       }
