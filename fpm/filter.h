@@ -725,11 +725,13 @@ fp_inline void fp_filter_read_network(const struct packet *packet, struct filter
 
 /*
  * What lies behind the IPv4 header: tcp_mt(), udp_mt(), icmp_match() and the like lose a packet whose
- * header does not fit in, and one that would overwrite a TCP header that has been let through.
+ * header does not fit in, and one that would overwrite a TCP header that has been let through. What lies behind the
+ * packet is none of it.
  */
 fp_inline outcome fp_filter_read_transport(const struct packet *packet, struct filter_key *key)
 {
 	const u8 *header = (const void *)(packet->ipv4 + 1);
+	u32 carried = key->length - sizeof(struct ipv4);
 	u32 size;
 	key->source_port = key->destination_port = key->icmp = 0;
 	key->tcp_flags = 0;
@@ -738,14 +740,14 @@ fp_inline outcome fp_filter_read_transport(const struct packet *packet, struct f
 		return key->transport == TRANSPORT_TCP && offset == 1 ? REASON_MALFORMED : GO_ON;
 	}
 	if (key->transport == TRANSPORT_TCP) {
-		if ((const void *)(header + HEADER_TCP) > packet->end)
+		if (carried < HEADER_TCP || (const void *)(header + HEADER_TCP) > packet->end)
 			return REASON_MALFORMED;
 		key->tcp_flags = header[TCP_FLAGS];
 		size = HEADER_TCP;
 	} else if (key->transport == TRANSPORT_UDP || key->transport == TRANSPORT_UDP_LITE) {
 		size = HEADER_UDP;
 	} else if (key->transport == TRANSPORT_ICMP) {
-		if ((const void *)(header + HEADER_ICMP) > packet->end)
+		if (carried < HEADER_ICMP || (const void *)(header + HEADER_ICMP) > packet->end)
 			return REASON_MALFORMED;
 		key->icmp = network_order(*(const u16 *)header);
 		return GO_ON;
@@ -754,7 +756,7 @@ fp_inline outcome fp_filter_read_transport(const struct packet *packet, struct f
 	} else {
 		return GO_ON;
 	}
-	if ((const void *)(header + HEADER_UDP) > packet->end)
+	if (carried < size || (const void *)(header + HEADER_UDP) > packet->end)
 		return REASON_MALFORMED;
 	if (size == HEADER_SCTP && (const void *)(header + HEADER_SCTP) > packet->end)
 		return REASON_MALFORMED;

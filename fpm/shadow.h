@@ -127,7 +127,7 @@ fp_inline int fp_xdp_shadow(struct xdp_md *context, struct packet *packet, outco
 {
 	if (fp_xdp_is_asked(context))
 		return fp_xdp_finish(context, packet, outcome);
-	u32 length = context->data_end - context->data;
+	u32 length = fp_xdp_length(context);
 	if (outcome != FORWARD && outcome != DROP) {
 		count(forgotten(outcome), length);
 		return XDP_PASS;

@@ -209,7 +209,7 @@ fp_inline void fp_tc_account(struct __sk_buff *context, const struct packet *pac
 	fp_count_rules(packet, outcome);
 }
 
-/* Ethernet and the first half of the IPv4 header: all that routing changes. */
+/* Ethernet and the first half of the IPv4 header: all that routing changes; and what translation does behind it. */
 struct rewritten {
 	u64 destination_source; /* 6 bytes and 2 */
 	u32 source;
@@ -217,9 +217,15 @@ struct rewritten {
 	u16 version_tos;
 	u64 length_to_ttl; /* length, id, fragment, ttl and protocol */
 	u16 checksum;
+#if FOLLOWS_CONNECTIONS
+	u16 addresses[4];
+	u16 ports[2];
+	u16 spare;
+#else
 	u16 spare[3];
+#endif
 };
-enum { REWRITTEN = 26 };
+enum { REWRITTEN = FOLLOWS_CONNECTIONS ? 38 : 26 };
 
 fp_inline u32 summed_by(struct __sk_buff *context)
 {
@@ -258,13 +264,19 @@ fp_inline int fp_has_connection(const struct packet *packet)
 	return live(behind(packet->context), sk_buff, _nfct) != 0;
 }
 
-/* Whether the device, or who sent it here, vouches for the checksum: nf_ip_checksum(). */
+/*
+ * Whether the device, or who sent it here, vouches for the checksum: nf_ip_checksum(). A sum of all that came counts
+ * what is cut off, too.
+ */
 fp_inline int fp_sum_is_known(const struct packet *packet, u64 pseudo)
 {
 	u32 by = summed_by(packet->context);
+	const struct __sk_buff *context = packet->context;
 	if (by == CHECKSUM_COMPLETE)
-		return folded(pseudo + live_u32(behind(packet->context), OFFSET(sk_buff, csum))) ==
-		       0xffff;
+		return context->len ==
+			       ETHERNET_HEADER + network_order(packet->ipv4->total_length) &&
+		       folded(pseudo + live_u32(behind(packet->context), OFFSET(sk_buff, csum))) ==
+			       0xffff;
 	return by == CHECKSUM_UNNECESSARY || by == CHECKSUM_PARTIAL;
 }
 
@@ -275,16 +287,12 @@ struct translated {
 	u32 ports;
 };
 
-/* What the kernel's functions are given; the stack has no room for it where rules are judged as well. */
-struct rewriting {
-	struct rewritten header;
-	struct translated fresh;
-};
+/* The stack has no room for it where rules are judged as well. */
 struct {
 	map_number(type, 6); /* BPF_MAP_TYPE_PERCPU_ARRAY */
 	map_number(max_entries, 1);
 	map_type(key, u32);
-	map_type(value, struct rewriting);
+	map_type(value, struct rewritten);
 } fpd_rewriting SEC(".maps");
 
 #include "live/connection.h"
@@ -311,7 +319,9 @@ fp_inline outcome fp_tc_translate(struct __sk_buff *context, const struct connec
 	if (known->translates & TRANSLATES_SOURCE &&
 	    bpf_l4_csum_replace(context, place, old->source, fresh->source, flags | PSEUDO_HEADER))
 		return REASON_MALFORMED;
-	bpf_l4_csum_replace(context, place, old->ports, fresh->ports, flags);
+	/* an address was replaced: that the kernel goes on by replacing a port by itself changes nothing any more */
+	if (old->ports != fresh->ports)
+		bpf_l4_csum_replace(context, place, old->ports, fresh->ports, flags);
 	return FORWARD;
 }
 #endif
@@ -335,18 +345,16 @@ fp_inline outcome fp_tc_rewrite(struct __sk_buff *context, struct packet *packet
 			return REASON_MALFORMED;
 		const struct connection *known = packet->connection;
 		u32 first = 0;
-		struct rewriting *new = bpf_map_lookup_elem(&fpd_rewriting, &first);
-		if (!known || !new)
+		struct rewritten *header = bpf_map_lookup_elem(&fpd_rewriting, &first);
+		if (!known || !header)
 			return REASON_MALFORMED;
 		struct translated old = { ipv4->source, ipv4->destination, *last };
-		new->fresh.source = known->source;
-		new->fresh.destination = known->destination;
-		new->fresh.ports = known->source_port | (u32)known->destination_port << 16;
+		u32 ports = known->source_port | (u32)known->destination_port << 16;
+		struct translated fresh = { known->source, known->destination, ports };
 		if (known->translates)
 			checksum = changed_checksum(
 				checksum, change(old.source, known->source) +
 						  change(old.destination, known->destination));
-		struct rewritten *header = &new->header;
 #else
 		struct rewritten made, *header = &made;
 #endif
@@ -360,16 +368,17 @@ fp_inline outcome fp_tc_rewrite(struct __sk_buff *context, struct packet *packet
 			.checksum = fp_parse_aged(checksum),
 		};
 #if FOLLOWS_CONNECTIONS
-		if (known->translates &&
-		    fp_tc_translate(context, known, &old, &new->fresh) != FORWARD)
+		header->addresses[0] = (u16)fresh.source;
+		header->addresses[1] = (u16)(fresh.source >> 16);
+		header->addresses[2] = (u16)fresh.destination;
+		header->addresses[3] = (u16)(fresh.destination >> 16);
+		header->ports[0] = known->source_port;
+		header->ports[1] = known->destination_port;
+		if (known->translates && fp_tc_translate(context, known, &old, &fresh) != FORWARD)
 			return REASON_MALFORMED;
 #endif
 		if (bpf_skb_store_bytes(context, 0, header, REWRITTEN, 0))
 			return REASON_MALFORMED;
-#if FOLLOWS_CONNECTIONS
-		if (known->translates)
-			bpf_skb_store_bytes(context, REWRITTEN, &new->fresh, sizeof(new->fresh), 0);
-#endif
 	}
 #if FILTERS_VLANS
 	if (!fp_tag(context, packet))

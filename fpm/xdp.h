@@ -30,6 +30,14 @@ struct question {
 	u32 spare[2];
 };
 
+/* Of whole pointers: clang would take halves, and one of them later for what the verifier knows as a pointer. */
+fp_inline u32 fp_xdp_length(struct xdp_md *context)
+{
+	void *data = (void *)(long)context->data, *end = (void *)(long)context->data_end;
+	asm volatile("" : "+r"(data), "+r"(end));
+	return (u32)(end - data);
+}
+
 fp_inline struct question *fp_xdp_question(struct xdp_md *context)
 {
 	struct question *question = (void *)(long)context->data_meta;
@@ -187,7 +195,7 @@ fp_inline void fp_xdp_account(struct xdp_md *context, const struct packet *packe
 		question->rule = fp_rule_of(packet);
 		return;
 	}
-	count(outcome, context->data_end - context->data);
+	count(outcome, fp_xdp_length(context));
 	fp_count_rules(packet, outcome);
 }
 
@@ -241,7 +249,7 @@ fp_inline int fp_xdp_trim(struct xdp_md *context, struct packet *packet)
 /* What is too short for Ethernet is filled up with zeros: hardware may count on it that somebody has. */
 fp_inline void fp_xdp_pad(struct xdp_md *context, const struct packet *packet)
 {
-	u32 length = context->data_end - context->data;
+	u32 length = fp_xdp_length(context);
 	if (length < ETHERNET_LEAST && of_device(device_at(packet->egress), hardware))
 		bpf_xdp_adjust_tail(context, (s32)(ETHERNET_LEAST - length));
 }

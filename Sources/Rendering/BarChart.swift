@@ -7,11 +7,16 @@ public struct BarChart: Sendable {
     public let value: Double
     /// Stands out: the one that the others are compared with.
     public let isMain: Bool
+    /// The least and the most that was measured.
+    public let spread: ClosedRange<Double>?
 
-    public init(_ label: String, _ value: Double, isMain: Bool = false) {
+    public init(
+      _ label: String, _ value: Double, isMain: Bool = false, spread: ClosedRange<Double>? = nil
+    ) {
       self.label = label
       self.value = value
       self.isMain = isMain
+      self.spread = spread
     }
   }
 
@@ -45,10 +50,9 @@ public struct BarChart: Sendable {
   private var bars: [Bar] { groups.flatMap(\.bars) }
 
   /// The part of the longest bar, from 0 to 1.
-  private func share(_ bar: Bar) -> Double {
-    let longest = bars.map(\.value).filter(\.isFinite).max() ?? 0
-    guard longest > 0, bar.value.isFinite else { return 0 }
-    return max(0, bar.value / longest)
+  private func share(_ value: Double, of longest: Double) -> Double {
+    guard longest > 0, value.isFinite else { return 0 }
+    return max(0, value / longest)
   }
 
   // MARK: - A terminal
@@ -57,13 +61,14 @@ public struct BarChart: Sendable {
   public func text(_ style: Style = .plain, width: Int = 78) -> String {
     let label = bars.map { columns($0.label) }.max() ?? 0
     let room = max(8, min(width, style.width ?? width) - label - 14)
+    let most = bars.map(\.value).filter(\.isFinite).max() ?? 0
     var out = "\(style.paint(printable(title), .bold)), \(printable(unit))\n"
     for group in groups {
       out += "\n\(printable(group.title))"
       out += group.remark.isEmpty ? "\n" : "  \(style.paint(printable(group.remark), .bold))\n"
       for bar in group.bars {
         let ink: Style.Ink = bar.isMain ? .green : .dim
-        let blocks = style.paint(Self.blocks(share(bar), of: room), ink)
+        let blocks = style.paint(Self.blocks(share(bar.value, of: most), of: room), ink)
         out += "  \(padded(printable(bar.label), label))  \(blocks) \(Self.number(bar.value))\n"
       }
     }
@@ -96,6 +101,8 @@ public struct BarChart: Sendable {
     canvas.text(Self.margin, 74, unit, Canvas.Font(size: 14, colour: "#6b7280"))
     let label = 20 + (bars.map { textWidth($0.label, .value) }.max() ?? 0)
     let longest = Self.width - 2 * Self.margin - 40 - label - 70
+    let most =
+      bars.flatMap { [$0.value, $0.spread?.upperBound ?? 0] }.filter(\.isFinite).max() ?? 0
     var y = 96
     for group in groups {
       let height = 56 + Self.line * group.bars.count
@@ -106,11 +113,19 @@ public struct BarChart: Sendable {
       for (place, bar) in group.bars.enumerated() {
         let top = y + 44 + Self.line * place
         let left = Self.margin + 20 + label
-        let length = max(2, Int((share(bar) * Double(longest)).rounded()))
+        func length(_ value: Double) -> Int {
+          max(2, Int((share(value, of: most) * Double(longest)).rounded()))
+        }
         canvas.text(Self.margin + 20, top + 16, bar.label, .value)
         canvas.box(
-          left, top, length, 24, radius: 4, fill: bar.isMain ? "#15803d" : "#94a3b8")
-        canvas.text(left + length + 10, top + 16, Self.number(bar.value), .value)
+          left, top, length(bar.value), 24, radius: 4, fill: bar.isMain ? "#15803d" : "#94a3b8")
+        if let spread = bar.spread {
+          canvas.whisker(
+            level: top + 12, from: left + length(spread.lowerBound),
+            to: left + length(spread.upperBound))
+        }
+        let end = left + length(max(bar.value, bar.spread?.upperBound ?? 0))
+        canvas.text(end + 10, top + 16, Self.number(bar.value), .value)
       }
       y += height + 16
     }

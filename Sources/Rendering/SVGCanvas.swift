@@ -58,6 +58,25 @@ struct Canvas {
     put("<circle cx=\"\(x)\" cy=\"\(y)\" r=\"\(radius)\" fill=\"\(colour)\"/>")
   }
 
+  mutating func line(_ points: [(x: Int, y: Int)], _ colour: String, width: Double = 1) {
+    let path = points.map { "\($0.x),\($0.y)" }.joined(separator: " ")
+    put(
+      "<polyline points=\"\(path)\" fill=\"none\" stroke=\"\(colour)\" stroke-width=\"\(width)\"/>")
+  }
+
+  /// How far measurements lie apart.
+  mutating func whisker(level y: Int, from: Int, to: Int) {
+    line([(from, y), (to, y)], Self.whiskerColour)
+    for x in [from, to] { line([(x, y - 4), (x, y + 4)], Self.whiskerColour) }
+  }
+
+  mutating func whisker(upright x: Int, from: Int, to: Int) {
+    line([(x, from), (x, to)], Self.whiskerColour)
+    for y in [from, to] { line([(x - 4, y), (x + 4, y)], Self.whiskerColour) }
+  }
+
+  private static let whiskerColour = "#334155"
+
   mutating func arrow(_ path: String) {
     put(
       "<path d=\"\(path)\" fill=\"none\" stroke=\"#64748b\" stroke-width=\"1.8\""

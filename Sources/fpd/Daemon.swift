@@ -25,7 +25,6 @@ final class Daemon {
   let accounts = RuleAccounts()
   /// Where fpd only decides.
   let shadow: Shadow?
-  /// `nil` where connections are not to be marked.
   let marker: Marker
   /// How many tables had ever been replaced when counts were last given back.
   private var replacesAtSettling: UInt64?

@@ -15,6 +15,10 @@ final class Marker {
   private static let pause = Duration.milliseconds(50)
   /// After a failure: the kernel may look for a module at each message.
   private static let longPause = Duration.seconds(30)
+  /// A flag of one that is slow in one direction becomes stale all the time.
+  private static let rest = Duration.seconds(3)
+  /// So many streams are remembered; those that are more are asked for anew.
+  private static let memory = 1 << 16
 
   /// `nil` where the kernel has no ring to ask by.
   let requests: ConnectionRequests?
@@ -28,8 +32,8 @@ final class Marker {
   private var marked: Set<TrackedStream> = []
   private typealias Batch = (due: ContinuousClock.Instant, streams: [TrackedStream])
   private var batches: [Batch] = []
-  /// What the kernel refused; asked for again after a while.
-  private var refusals: [Batch] = []
+  /// What was done, or refused, and is not looked at again for a while.
+  private var resting: [Batch] = []
 
   /// A socket can be lost, and opened again.
   private final class Netlink {
@@ -72,7 +76,7 @@ final class Marker {
       if let refused = set(.liberal, of: .liberal, streams) {
         let taken = refused.isEmpty ? streams : streams.filter { !refused.contains($0) }
         batches.append((.now + Self.settling, taken))
-        if !refused.isEmpty { refusals.append((.now + Self.longPause, refused)) }
+        rest(refused, for: Self.longPause)
       } else {
         marked.subtract(streams)
       }
@@ -85,18 +89,21 @@ final class Marker {
     while let batch = batches.first, batch.due <= now {
       batches.removeFirst()
       _ = set([], of: .unacknowledged, batch.streams)
-      marked.subtract(batch.streams)
+      rest(batch.streams, for: Self.rest)
     }
-    while let batch = refusals.first, batch.due <= now {
-      refusals.removeFirst()
-      marked.subtract(batch.streams)
-    }
+    for batch in resting where batch.due <= now { marked.subtract(batch.streams) }
+    resting.removeAll { $0.due <= now }
     do {
       try listen()
     } catch {
       complaint = error.description
     }
-    timer?.due = [batches.first?.due, refusals.first?.due].compactMap(\.self).min()
+    timer?.due = ([batches.first?.due] + resting.map(\.due)).compactMap(\.self).min()
+  }
+
+  private func rest(_ streams: [TrackedStream], for time: Duration) {
+    if marked.count > Self.memory { return marked.subtract(streams) }
+    if !streams.isEmpty { resting.append((.now + time, streams)) }
   }
 
   /// Streams that it was refused for; `nil` where it cannot be done at all.

@@ -54,7 +54,8 @@ final class Pilot {
     layout = try KernelLayout(types: types)
     if !layout.missing.isEmpty { throw CannotReadLive(missing: layout.missing) }
     canCall = Self.prepareCalls(layout, log)
-    loads = Self.loads(of: layout)
+    // What has come only since the types were read is still to be learnt.
+    loads = Self.loads(of: layout).filter { [layout] in !layout.absentModules.contains($0.key) }
     template = try Self.read("\(share)/templates/\(FastPath.templateName)")
     fastPath = try FastPath(template, layout: layout.text, isShadow: shadow != nil)
     let entry = try EntryObject(objects)
@@ -163,6 +164,13 @@ final class Pilot {
     if interface.judgesRules {
       // In the midst of a change: what runs notices that, and leaves packets to the kernel.
       guard let epoch, let shape = rulebook.shape else { return judging[interface.index] }
+      if shape.asksKernel, Preemption.isPossible {
+        throw Fault(
+          reason: .cannotReadLive,
+          words:
+            "rules ask for sets or kinds of addresses, and on this kernel for real time one packet's "
+            + "program may interrupt another's")
+      }
       rules = JudgedRules(epoch: epoch, shape: shape)
     }
     do {

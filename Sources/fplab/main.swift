@@ -9,6 +9,7 @@ let usage = """
                        how soon fpd follows, and what it costs, at scale
     bench speed [--quick] [--only router|bridge|gateway|nat|punt|tcp] [--output DIRECTORY]
                        how many packets a CPU forwards, with fpd and without
+    charts [DIRECTORY] draws the pictures of a benchmark's kept results anew
     shell [TOPOLOGY]   a lab to step into by hand
   """
 
@@ -19,6 +20,7 @@ do {
   case "bench" where arguments.dropFirst().first == "speed":
     try Speed.run(Array(arguments.dropFirst(2)))
   case "bench": try Bench.run(Array(arguments.dropFirst()))
+  case "charts": try Report.draw(Array(arguments.dropFirst()))
   case "shell": try Shell.run(Array(arguments.dropFirst()))
   case "--help", "-h", "help": Terminal.line(usage)
   default:

@@ -191,6 +191,24 @@ enum ContractEgressCases {
         setup: ["nft: add table ip t;add chain ip t c { type filter hook forward priority 0; }"],
         sudden: ["nft: add rule ip t c udp dport 2000 drop"], undo: ["nft: delete table ip t"],
         good, sees: 0, .punted("rules-changed")),
+      // TCP, UDP and ICMP of nothing but an IPv4 header: what lies behind it is no port, and no type.
+      ContractCase(
+        "rules do not look into the padding",
+        setup: [
+          "nft: add table ip t;add chain ip t c { type filter hook forward priority 0; policy drop; };"
+            + "add rule ip t c meta l4proto { tcp, udp } th dport 80 accept;"
+            + "add rule ip t c tcp flags syn accept;add rule ip t c icmp type 0 accept"
+        ], undo: ["nft: delete table ip t"],
+        [6, 17, 1].map { transport in
+          Shot.udp(size: 60).editing { bytes in
+            bytes.replaceSubrange(34..<bytes.count, with: [UInt8](repeating: 0, count: 40))
+            if transport != 1 { bytes[37] = 80 }
+            bytes[47] = 2
+          }.header {
+            $0[9 + 14] = UInt8(transport)
+            $0[17] = 20
+          }
+        }, sees: 0, .punted("malformed")),
       ContractCase(
         "nft rewrites in prerouting at once",
         sudden: [

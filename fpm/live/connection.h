@@ -103,7 +103,7 @@ struct connection {
 	u8 is_stale; /* the kernel waits for an acknowledgement that passed by here */
 	u8 spare;
 	u32 barrier;
-	u32 spare_word;
+	u32 spare_word;		       /* what follows begins at a multiple of eight */
 	struct connection_query query; /* what the kernel was asked */
 #if JUDGES_RULES
 	struct filter_key key; /* for firewall.h */
@@ -218,7 +218,7 @@ fp_inline outcome judge_transport(const struct packet *packet, struct connection
 	known->is_reset = 0;
 	const u8 *transport = (const u8 *)(packet->ipv4 + 1);
 	if (packet->ipv4->protocol == TRANSPORT_UDP) {
-		if ((void *)(transport + UDP_LEAST) > packet->end)
+		if (length < UDP_LEAST || (void *)(transport + UDP_LEAST) > packet->end)
 			return REASON_MALFORMED;
 		if (network_order(*(const u16 *)(transport + UDP_LENGTH_PLACE)) != length)
 			return REASON_MALFORMED;
@@ -246,7 +246,9 @@ fp_inline outcome judge_transport(const struct packet *packet, struct connection
 	 OFFSET(ip_ct_tcp_state, member))
 fp_inline u8 flags_of_side(window entry, u32 direction)
 {
-	return (u8)word_at(entry, direction ? SIDE(1, flags) : SIDE(0, flags));
+	/* both are read: of a place that is one of two the verifier would have to know which */
+	u8 first = (u8)word_at(entry, SIDE(0, flags)), second = (u8)word_at(entry, SIDE(1, flags));
+	return direction ? second : first;
 }
 
 /* Whether the kernel does not look at the window: it has not seen what passed by here. */
@@ -266,7 +268,9 @@ fp_inline int is_misjudged(const struct packet *packet, window entry, u32 direct
 	if ((void *)(transport + TCP_LEAST) > packet->end)
 		return 0;
 	u32 number = __builtin_bswap32(*(const u32 *)(transport + TCP_SEQUENCE_PLACE));
-	u32 acknowledged = (u32)word_at(entry, direction ? SIDE(0, td_maxack) : SIDE(1, td_maxack));
+	u32 first = (u32)word_at(entry, SIDE(0, td_maxack));
+	u32 second = (u32)word_at(entry, SIDE(1, td_maxack));
+	u32 acknowledged = direction ? first : second;
 	return flags_of_side(entry, !direction) & TCP_ACKNOWLEDGES &&
 	       seen(entry, nf_conn, tcp_last) != TCP_LAST_SYN && (s32)(number - acknowledged) < 0 &&
 	       !of_network(network_at(packet->network), tcp_ignore_invalid_rst);

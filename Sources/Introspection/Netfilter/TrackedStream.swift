@@ -41,20 +41,22 @@ package struct StreamMarker: ~Copyable {
   }
 
   /// Sets the flags of `mask` in both directions to what `flags` says; answers for which streams the kernel refused
-  /// it. Streams that are gone are none of it. Throws where it is not a stream's fault: the first few are all refused.
+  /// it. Streams that are gone are none of it. Throws where it is not a stream's fault: several are refused in a row.
   package mutating func set(
     _ flags: Flags, of mask: Flags, for streams: some Collection<TrackedStream>
   ) throws(NetlinkError) -> [TrackedStream] {
     var refused: [TrackedStream] = []
-    for (place, stream) in streams.enumerated() {
+    for stream in streams {
       do {
         _ = try socket.send(
           Self.attempt, Self.request(flags, of: mask, for: stream), flags: NLM_F_REQUEST)
         try hear()
+        inARow = 0
       } catch {
         guard case .refused = error else { throw error }
         refused.append(stream)
-        if refused.count > place, refused.count == min(Self.patience, streams.count) { throw error }
+        inARow += 1
+        if inARow >= Self.patience { throw error }
       }
     }
     return refused
@@ -62,6 +64,8 @@ package struct StreamMarker: ~Copyable {
 
   private static let attempt = "marking a connection"
   private static let patience = 3
+  /// How many were refused since one was not.
+  private var inARow = 0
 
   /// Only failures are answered.
   private mutating func hear() throws(NetlinkError) {

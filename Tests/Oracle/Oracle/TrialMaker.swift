@@ -50,6 +50,10 @@ package struct TrialMaker {
       stage.shots = greetings()
       // One sender after the other, each for some time.
       while stage.shots.count < shots {
+        if world.isTracked, chance.percent(20) {
+          stage.shots += conversation()
+          continue
+        }
         let door = chance.one(of: world.doors)
         stage.shots += (0..<4 + chance.below(24)).map { _ in shot(door) }
       }

@@ -25,7 +25,7 @@ struct Flow {
 }
 
 extension World {
-  /// A router that follows connections and translates addresses; the window of TCP is not looked at.
+  /// A router that follows connections and translates addresses; the window of TCP is mostly not looked at.
   static func connections(_ chance: inout Chance) -> World {
     var build: [String] = []
     for port in 1...4 {
@@ -113,7 +113,8 @@ extension World {
         """)
     }
     // It is there as soon as connections are followed.
-    build.append("sysctl net.netfilter.nf_conntrack_tcp_be_liberal=1")
+    build.append(
+      "sysctl net.netfilter.nf_conntrack_tcp_be_liberal=\(chance.percent(75) ? 1 : 0)")
     // Connections that are picked up in their midst clash, and then NAT draws ports by chance.
     build.append("sysctl net.netfilter.nf_conntrack_tcp_loose=0")
     return World(
@@ -186,6 +187,7 @@ extension TrialMaker {
         (5, " -u SEEN_REPLY,ASSURED,FIXED_TIMEOUT"),
       ])
       line += status
+      if chance.percent(30) { line += " -m \(1 + chance.below(3))" }
       let back = flow.answers.back
       if back.source != flow.asked.destination || back.sourcePort != flow.asked.destinationPort {
         line += " -g \(Self.text(flow.answers.destination)):\(flow.answers.destinationPort)"
@@ -254,6 +256,13 @@ extension TrialMaker {
     vary(&packet, carries: 3, of: 24)
     var frame = Packet(from: Names.hostMAC(door.port), to: door.gateway, .ipv4(packet))
     if chance.percent(4) { frame.paddedTo = 60 }
-    return Trial.Shot(door.port, frame.bytes)
+    guard !flow.isStream, chance.percent(3) else { return Trial.Shot(door.port, frame.bytes) }
+    // A datagram that ends within its header, which goes on behind the packet.
+    let rest = UInt8(chance.below(8))
+    packet.claimedLength = 20 + UInt16(rest)
+    frame = Packet(from: Names.hostMAC(door.port), to: door.gateway, .ipv4(packet))
+    var bytes = frame.bytes
+    if bytes.count >= 42 { bytes.replaceSubrange(38..<42, with: [0, rest, 0, 0]) }
+    return Trial.Shot(door.port, bytes)
   }
 }
