@@ -740,7 +740,7 @@ fp_inline outcome fp_filter_read_transport(const struct packet *packet, struct f
 		return key->transport == TRANSPORT_TCP && offset == 1 ? REASON_MALFORMED : GO_ON;
 	}
 	if (key->transport == TRANSPORT_TCP) {
-		if (carried < HEADER_TCP || (const void *)(header + HEADER_TCP) > packet->end)
+		if ((const void *)(header + HEADER_TCP) > packet->end)
 			return REASON_MALFORMED;
 		key->tcp_flags = header[TCP_FLAGS];
 		size = HEADER_TCP;
