@@ -35,6 +35,8 @@ final class ContractBed {
         "conf.all.send_redirects=1", "conf.default.send_redirects=1", "icmp_ratelimit=0",
         "icmp_ratemask=0",
         "conf.all.accept_local=0", "conf.default.accept_local=0",
+        // Bridges tell of a group of theirs when it suits them, and queues count that.
+        "igmp_link_local_mcast_reports=0",
       ].map { "net.ipv4.\($0)" })
     for host in topology.hosts {
       let namespace = try bed.add(host.name.lowercased())
