@@ -251,11 +251,16 @@ fp_inline u8 flags_of_side(window entry, u32 direction)
 	return direction ? second : first;
 }
 
+/* What the kernel knows of both sides of a stream. */
+fp_inline u8 flags_of_both(window entry)
+{
+	return flags_of_side(entry, 0) & flags_of_side(entry, 1);
+}
+
 /* Whether the kernel does not look at the window: it has not seen what passed by here. */
 fp_inline int is_liberal(struct network network, window entry)
 {
-	u8 both = flags_of_side(entry, 0) & flags_of_side(entry, 1);
-	return both & TCP_LIBERAL || of_network(network, tcp_be_liberal);
+	return flags_of_both(entry) & TCP_LIBERAL || of_network(network, tcp_be_liberal);
 }
 
 /*
@@ -271,8 +276,7 @@ fp_inline int is_misjudged(const struct packet *packet, window entry, u32 direct
 	u32 first = (u32)word_at(entry, SIDE(0, td_maxack));
 	u32 second = (u32)word_at(entry, SIDE(1, td_maxack));
 	u32 acknowledged = direction ? first : second;
-	return flags_of_side(entry, !direction) & TCP_ACKNOWLEDGES &&
-	       seen(entry, nf_conn, tcp_last) != TCP_LAST_SYN && (s32)(number - acknowledged) < 0 &&
+	return seen(entry, nf_conn, tcp_last) != TCP_LAST_SYN && (s32)(number - acknowledged) < 0 &&
 	       !of_network(network_at(packet->network), tcp_ignore_invalid_rst);
 }
 
@@ -407,6 +411,9 @@ fp_inline outcome judge_entry(const struct packet *packet, struct connection *kn
 			    !is_liberal(network_at(packet->network), entry);
 	if (!CONNECTIONS_ASK && known->is_watched)
 		return REASON_CONNECTION_WINDOW;
+	/* any reset closes a connection of which the kernel has not seen both sides acknowledge */
+	if (known->transport == TRANSPORT_TCP && !(flags_of_both(entry) & TCP_ACKNOWLEDGES))
+		return REASON_CONNECTION_STATE;
 	known->is_stale = CONNECTIONS_ASK && known->transport == TRANSPORT_TCP &&
 			  (flags_of_side(entry, 0) | flags_of_side(entry, 1)) & TCP_UNACKNOWLEDGED;
 	if (CONNECTIONS_ASK && known->is_reset &&

@@ -15,8 +15,8 @@ extension TrialMaker {
     default:
       open(&talk)
       for _ in 0..<2 + chance.below(6) { exchange(&talk) }
-      close(&talk, isReset)
-      if chance.percent(30) {
+      let wasReset = close(&talk, isReset)
+      if !wasReset, chance.percent(30) {
         // The same ports once more.
         talk.begin(number)
         open(&talk)
@@ -78,7 +78,8 @@ extension TrialMaker {
     if chance.percent(15) { send(&talk, side.other, .ack) }
   }
 
-  private mutating func close(_ talk: inout Talk, _ isReset: Bool) {
+  /// Whether it ended by an RST.
+  private mutating func close(_ talk: inout Talk, _ isReset: Bool) -> Bool {
     let side: Talk.Side = chance.percent(50) ? .client : .server
     switch chance.below(isReset ? 5 : 4) {
     case 0: break
@@ -101,8 +102,11 @@ extension TrialMaker {
       send(&talk, side.other, [.fin, .ack])
       send(&talk, side, .ack)
       if chance.percent(40) { send(&talk, side.other, [.fin, .ack], again: true) }
-    default: send(&talk, side, [.rst, .ack])
+    default:
+      send(&talk, side, [.rst, .ack])
+      return true
     }
+    return false
   }
 
   /// `again`: what was sent last once more; `off`: from another place than it should; `heeds`: the other side hears

@@ -47,7 +47,7 @@ package struct TrialMaker {
         ? .settled
         : chance.one(weighted: [(46, .settled), (22, .sudden), (26, .frozen), (6, .dead)])
       if number > 0 { stage.changes = changes() }
-      stage.shots = greetings()
+      stage.shots = greetings() + acknowledgements()
       // One sender after the other, each for some time.
       while stage.shots.count < shots {
         if world.isTracked, chance.percent(20) {

@@ -9,8 +9,11 @@ struct Flow {
   /// As who began sees it, and as who answers does.
   var (asked, answers): (Way, Way)
 
-  /// What Linux makes of an RST depends on what it has seen of the connection.
+  /// What Linux makes of an RST depends on what it has seen of the connection, and so does what it makes of a SYN
+  /// behind it: a beginning, or nothing.
   var mayBeReset: Bool { asked.sourcePort % 2 == 0 }
+  var wasReset = false
+  var isGreeted = false
 
   struct Way: Equatable {
     var (source, destination): (UInt32, UInt32)
@@ -224,9 +227,34 @@ extension TrialMaker {
       isStream: chance.percent(50), client: client, server: server, asked: asked, answers: answers)
   }
 
+  /// Has both sides of most new streams acknowledge something: others the fast path leaves alone.
+  mutating func acknowledgements() -> [Trial.Shot] {
+    var shots: [Trial.Shot] = []
+    for place in flows.indices where flows[place].isStream && !flows[place].isGreeted {
+      flows[place].isGreeted = true
+      guard chance.percent(85) else { continue }
+      let flow = flows[place]
+      shots += [(flow.client, flow.asked), (flow.server, flow.answers.back)].map { place, way in
+        let door = world.doors[place]
+        let segment = Transport.TCP(from: way.sourcePort, to: way.destinationPort, .ack) {
+          $0.sequence = 1
+          $0.acknowledgement = 1
+        }
+        number &+= 1
+        var packet = IPv4(
+          from: IPv4Address(way.source), to: IPv4Address(way.destination), .tcp(segment))
+        packet.identification = number
+        return Trial.Shot(
+          door.port, Packet(from: Names.hostMAC(door.port), to: door.gateway, .ipv4(packet)).bytes)
+      }
+    }
+    return shots
+  }
+
   /// A packet of a connection, from either side.
   mutating func flowing() -> Trial.Shot {
-    let flow = chance.one(of: flows)
+    let place = chance.below(flows.count)
+    let flow = flows[place]
     let isAnswer = chance.percent(45)
     let door = world.doors[isAnswer ? flow.server : flow.client]
     let way = isAnswer ? flow.answers.back : flow.asked
@@ -239,6 +267,8 @@ extension TrialMaker {
         (60, 16), (24, 24), (3, 17), (2, 4), (2, 20), (2, 2), (1, 18), (2, 0), (1, 48), (3, 208),
       ])
       if !flow.mayBeReset { flags &= ~4 }
+      if flow.wasReset, flags & 2 != 0 { flags = 16 }
+      flows[place].wasReset = flow.wasReset || flags & 4 != 0
       transport = .tcp(
         Transport.TCP(from: way.sourcePort, to: way.destinationPort, .init(rawValue: UInt8(flags)))
         {
