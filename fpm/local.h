@@ -38,13 +38,20 @@ struct {
 	map_type(value, struct own_address);
 } fpd_local SEC(".maps");
 
-fp_inline u64 fp_local_key(const void *frame)
+/* 0 where the frame ends before: what that stands for is no address of a machine. */
+fp_inline u64 fp_local_key(const void *frame, const void *end)
 {
 #if FOLLOWS_CONNECTIONS
-	u64 ports = (u32)live_word((u64)frame + LOCAL_PORTS);
-	return live_word((u64)frame + LOCAL_SOURCE) ^ ports * 0x9e3779b97f4a7c15ULL;
+	if (frame + LOCAL_PORTS + sizeof(u32) > end)
+		return 0;
+	u64 ports = *(const u32 *)(frame + LOCAL_PORTS);
+	u64 addresses = *(const u32 *)(frame + LOCAL_SOURCE) |
+			(u64) * (const u32 *)(frame + LOCAL_ADDRESS) << 32;
+	return addresses ^ ports * 0x9e3779b97f4a7c15ULL;
 #else
-	return (u32)live_word((u64)frame + LOCAL_ADDRESS);
+	if (frame + LOCAL_ADDRESS + sizeof(u32) > end)
+		return 0;
+	return *(const u32 *)(frame + LOCAL_ADDRESS);
 #endif
 }
 
@@ -60,9 +67,8 @@ fp_inline struct own_address *fp_local_place(u64 key)
 }
 
 /* Whether the destination was the machine's own a few packets ago, on the way in by `device`. */
-fp_inline int fp_local_is_known(const void *frame, u64 device)
+fp_inline int fp_local_is_known(u64 key, u64 device)
 {
-	u64 key = fp_local_key(frame);
 	struct own_address *own = fp_local_place(key);
 	if (!own || own->key != key || !own->times || own->routes != fp_local_routes(device))
 		return 0;
@@ -70,9 +76,8 @@ fp_inline int fp_local_is_known(const void *frame, u64 device)
 	return 1;
 }
 
-fp_inline void fp_local_remember(const void *frame, u64 device)
+fp_inline void fp_local_remember(u64 key, u64 device)
 {
-	u64 key = fp_local_key(frame);
 	struct own_address *own = fp_local_place(key);
 	if (!own)
 		return;

@@ -227,6 +227,16 @@ struct rewritten {
 };
 enum { REWRITTEN = FOLLOWS_CONNECTIONS ? 38 : 26 };
 
+#if FOLLOWS_CONNECTIONS || JUDGES_RULES
+/* The stack has no room for it. */
+struct {
+	map_number(type, 6); /* BPF_MAP_TYPE_PERCPU_ARRAY */
+	map_number(max_entries, 1);
+	map_type(key, u32);
+	map_type(value, struct rewritten);
+} fpd_rewriting SEC(".maps");
+#endif
+
 fp_inline u32 summed_by(struct __sk_buff *context)
 {
 	u32 summed = live_u32(behind(context), OFFSET(sk_buff, ip_summed));
@@ -287,14 +297,6 @@ struct translated {
 	u32 ports;
 };
 
-/* The stack has no room for it where rules are judged as well. */
-struct {
-	map_number(type, 6); /* BPF_MAP_TYPE_PERCPU_ARRAY */
-	map_number(max_entries, 1);
-	map_type(key, u32);
-	map_type(value, struct rewritten);
-} fpd_rewriting SEC(".maps");
-
 #include "live/connection.h"
 
 /*
@@ -344,9 +346,7 @@ fp_inline outcome fp_tc_rewrite(struct __sk_buff *context, struct packet *packet
 		if ((void *)(last + 1) > packet->end)
 			return REASON_MALFORMED;
 		const struct connection *known = packet->connection;
-		u32 first = 0;
-		struct rewritten *header = bpf_map_lookup_elem(&fpd_rewriting, &first);
-		if (!known || !header)
+		if (!known)
 			return REASON_MALFORMED;
 		struct translated old = { ipv4->source, ipv4->destination, *last };
 		u32 ports = known->source_port | (u32)known->destination_port << 16;
@@ -355,6 +355,12 @@ fp_inline outcome fp_tc_rewrite(struct __sk_buff *context, struct packet *packet
 			checksum = changed_checksum(
 				checksum, change(old.source, known->source) +
 						  change(old.destination, known->destination));
+#endif
+#if FOLLOWS_CONNECTIONS || JUDGES_RULES
+		u32 first = 0;
+		struct rewritten *header = bpf_map_lookup_elem(&fpd_rewriting, &first);
+		if (!header)
+			return REASON_MALFORMED;
 #else
 		struct rewritten made, *header = &made;
 #endif

@@ -70,10 +70,17 @@ package final class Attachment {
 
   /// Loads the program of an object for this place, without starting it.
   package func load(
+    _ object: [UInt8], config: [UInt8], replaces: ReplaceCounter? = nil
+  ) throws(DatapathError) -> Program {
+    try load(object, config: config, replaces: replaces, routes: nil)
+  }
+
+  func load(
     _ object: [UInt8], config: [UInt8], replaces: ReplaceCounter? = nil, rules: RuleMaps? = nil,
-    shadow: ShadowObserver? = nil, requests: ConnectionRequests? = nil
+    shadow: ShadowObserver? = nil, requests: ConnectionRequests? = nil, routes: KeptRoutes?
   ) throws(DatapathError) -> Program {
     var maps = rules?.byName ?? [:]
+    if let routes { maps[KeptRoutes.mapName] = routes.map.raw }
     if let shadow { maps.merge(shadow.byName) { $1 } }
     if let requests { maps[ConnectionRequests.mapName] = requests.map.raw }
     maps["fpd_stats"] = statsMap.raw

@@ -72,6 +72,8 @@ package final class Deployment {
   private let shadow: ShadowObserver?
   /// Where programs ask for connections to be marked.
   private let requests: ConnectionRequests?
+  /// Where programs keep the routes that they found; each has its own where this cannot be had.
+  private let routes: KeptRoutes?
   private let preferClsact: Bool
   private var idle: [String: Program] = [:]
 
@@ -91,6 +93,7 @@ package final class Deployment {
     replaces = pins?.adoptCounter() ?? makeCounter()
     self.shadow = shadow
     self.requests = requests
+    routes = try? KeptRoutes()
     self.preferClsact = preferClsact
     builder = Builder(objects, includes, watch, unwatch)
     builder.onResult = { [unowned self] source, result in take(source, result) }
@@ -285,7 +288,7 @@ package final class Deployment {
         try attachment.swap(
           attachment.load(
             object, config: plan.config, replaces: replaces, rules: plan.rules, shadow: shadow,
-            requests: requests))
+            requests: requests, routes: routes))
         place.state = .live
         if !isGeneral {
           place.isProvisional = false

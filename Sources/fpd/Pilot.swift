@@ -57,7 +57,8 @@ final class Pilot {
     // What has come only since the types were read is still to be learnt.
     loads = Self.loads(of: layout).filter { [layout] in !layout.absentModules.contains($0.key) }
     template = try Self.read("\(share)/templates/\(FastPath.templateName)")
-    fastPath = try FastPath(template, layout: layout.text, isShadow: shadow != nil)
+    fastPath = try FastPath(
+      template, layout: layout.text + Self.keeping, isShadow: shadow != nil)
     let entry = try EntryObject(objects)
     let pins: Pins?
     do { pins = try Pins(state: state, namespace: NamespaceLock.inode()) } catch {
@@ -98,6 +99,9 @@ final class Pilot {
     guard let bytes = readFile(path) else { throw StartError("reading \(path)", errno) }
     return String(decoding: bytes, as: UTF8.self)
   }
+
+  /// What is kept of routes lies in one place for each processor.
+  private static let keeping = Preemption.isPossible ? "#define KEEPS_ROUTES 0\n" : ""
 
   var isSettled: Bool { deployment.isSettled }
 
@@ -214,7 +218,8 @@ final class Pilot {
     loads = now
     do {
       let known = try KernelLayout(types: types)
-      fastPath = try FastPath(template, layout: known.text, isShadow: shadow != nil)
+      fastPath = try FastPath(
+        template, layout: known.text + Self.keeping, isShadow: shadow != nil)
       canCall = Self.prepareCalls(known, log)
       layout = known
       texts = [:]

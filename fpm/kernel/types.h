@@ -139,6 +139,8 @@ struct net {
 	struct sock *mc_autojoin_sk;	  /* path: ipv4.mc_autojoin_sk */
 	struct fib_table *fib_main;	  /* path: ipv4.fib_main */
 	u32 fib_seq;			  /* path: ipv4.fib_seq */
+	u32 rt_genid;			  /* path: ipv4.rt_genid.counter */
+	u64 net_cookie;
 	u8 fib_has_custom_rules;	  /* path: ipv4.fib_has_custom_rules */
 	u8 fib_has_custom_local_routes;	  /* path: ipv4.fib_has_custom_local_routes */
 	u32 fib_num_tclassid_users;	  /* path: ipv4.fib_num_tclassid_users.counter */
@@ -214,6 +216,7 @@ struct fib_alias {
 	u8 fa_tos;
 	u8 fa_type;
 	u8 fa_slen;
+	u8 fa_state;
 };
 struct dst_metrics {
 	u32 metrics[0];

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
  * The kernel's own routing table, walked live: fib_table_lookup() over the same trie, under the same RCU
- * protection, with the same result. No copy, no cache, no generation to compare: a route that has been
- * changed is seen by the next packet. bpf_fib_lookup() costs several times as much and tells less.
+ * protection, with the same result. A route that has been changed is seen by the next packet.
+ * bpf_fib_lookup() costs several times as much and tells less.
+ *
+ * What a walk has found is kept for the packets behind (`kept_route`), and holds as long as the kernel itself would
+ * go on with a route that it has in its hand: docs/architecture.md tells why nothing is missed.
  *
  * Only where no policy rules exist: then all namespaces' own tables are one trie, fib_main.
  */
@@ -10,6 +13,11 @@
 #define FPM_LIVE_FIB_H
 
 #include "network.h"
+
+/* Not where another packet's program may come in between: what is kept lies in one place for each processor. */
+#ifndef KEEPS_ROUTES
+#define KEEPS_ROUTES 1
+#endif
 
 enum {
 	ROUTE_UNICAST = 1,   /* RTN_UNICAST */
@@ -23,6 +31,7 @@ enum {
 	ALIASES = 16,	 /* routes to one prefix */
 	METRIC_LOCK = 0, /* RTAX_LOCK - 1 */
 	METRIC_MTU = 1,	 /* RTAX_MTU - 1 */
+	ALIAS_USED = 1,	 /* FA_S_ACCESSED */
 };
 
 struct route {
@@ -30,6 +39,7 @@ struct route {
 	u64 hop;  /* struct fib_nh_common of its next hop, if it has one only */
 	u8 type;
 	u8 several; /* next hops */
+	u8 lasts;   /* the kernel counts it as a change when this route goes */
 };
 
 /* The first word of a key_vector: its key and how many bits it looks at. */
@@ -70,6 +80,12 @@ fp_inline u64 parent_of(u64 node)
 	return (u64)live(whole, tnode, parent);
 }
 
+/* The first next hop of a route that has its own. */
+fp_inline u64 hop_of(u64 info)
+{
+	return info + OFFSET(fib_info, fib_nh) + OFFSET(fib_nh, nh_common);
+}
+
 /* Judges the routes to the prefix that a leaf holds; GO_ON: none of them is for this key. */
 fp_inline outcome judge_leaf(u64 leaf, u32 difference, struct route *route)
 {
@@ -100,6 +116,7 @@ fp_inline outcome judge_leaf(u64 leaf, u32 difference, struct route *route)
 		route->info = info;
 		route->type = seen(alias, fib_alias, fa_type);
 		route->several = 0;
+		route->lasts = 0;
 		u64 object = (u64)seen(about, fib_info, nh);
 		if (object) {
 			window hop = look(object);
@@ -114,7 +131,8 @@ fp_inline outcome judge_leaf(u64 leaf, u32 difference, struct route *route)
 			return FORWARD;
 		}
 		route->several = seen(about, fib_info, fib_nhs) != 1;
-		route->hop = info + OFFSET(fib_info, fib_nh) + OFFSET(fib_nh, nh_common);
+		route->hop = hop_of(info);
+		route->lasts = !route->several && seen(alias, fib_alias, fa_state) & ALIAS_USED;
 		return FORWARD;
 	}
 many:
@@ -125,7 +143,7 @@ many:
  * fib_table_lookup(): down to the longest match, and back up where that one is not for the key. One
  * loop for both, since each turn follows one pointer. FORWARD: `route` is what was found.
  */
-fp_inline outcome fp_fib_find(struct network network, u32 address, struct route *route)
+fp_inline outcome walk_to_route(struct network network, u32 address, struct route *route)
 {
 	u64 table = (u64)of_network(network, fib_main);
 	u64 root = (u64)live(table, fib_table, tb_data);
@@ -190,7 +208,7 @@ lost:
  * Whether an address is one of the namespace's own: those have a route of their own, to 32 bits, of type
  * local. Only the way down to that one is walked.
  */
-fp_inline int fp_fib_is_own(struct network network, u32 address)
+fp_inline int walk_to_own(struct network network, u32 address)
 {
 	u64 table = (u64)of_network(network, fib_main);
 	u32 key = __builtin_bswap32(address);
@@ -226,5 +244,121 @@ fp_inline int fp_fib_is_own(struct network network, u32 address)
 lost:
 	return 1;
 }
+
+#if KEEPS_ROUTES
+enum { ROUTES_KEPT_BITS = 11 };
+
+/* What a walk has found for an address. */
+struct kept_route {
+	u64 generation; /* of the table, when the walk began */
+	u64 network;	/* whose table it was: numbers of namespaces do not come again */
+	u32 address;
+	u32 known; /* KNOWN_* */
+	struct route route;
+};
+enum { KNOWN_ROUTE = 1, KNOWN_FOREIGN = 2 };
+
+struct {
+	map_number(type, 6); /* BPF_MAP_TYPE_PERCPU_ARRAY */
+	map_number(max_entries, 1 << ROUTES_KEPT_BITS);
+	map_type(key, u32);
+	map_type(value, struct kept_route);
+} fpd_routes SEC(".maps");
+
+/*
+ * Two numbers of the kernel's: one that it compares where it keeps a route itself (rt_genid: raised behind each change
+ * of the table, of devices and their addresses, before whoever made it hears that it is done), and one for its own
+ * listeners (fib_seq), which also knows of routes that nobody has used yet.
+ */
+fp_inline u64 table_generation(struct network network)
+{
+	return (u64)(u32)of_network(network, rt_genid) << 32 | (u32)of_network(network, fib_seq);
+}
+
+fp_inline struct kept_route *place_of_route(u32 address)
+{
+	u32 place = address * 0x9e3779b1u >> (32 - ROUTES_KEPT_BITS);
+	return bpf_map_lookup_elem(&fpd_routes, &place);
+}
+
+/* Whether what is kept is of this address, and of the table as it is. */
+fp_inline int is_current(const struct kept_route *kept, struct network network, u32 address)
+{
+	return kept->address == address && kept->generation == table_generation(network) &&
+	       kept->network == live(network.address, net, net_cookie);
+}
+
+/* Before a walk. What it reads is read behind the generation: the exchange is a barrier, too. */
+fp_inline void begin_to_keep(struct kept_route *kept, struct network network, u32 address)
+{
+	u32 known = __sync_lock_test_and_set(&kept->known, 0);
+	if (is_current(kept, network, address)) {
+		kept->known = known;
+		return;
+	}
+	kept->address = address;
+	kept->generation = table_generation(network);
+	kept->network = live(network.address, net, net_cookie);
+}
+
+/* The walks are functions of their own: every packet but the first goes without, and they are verified once. */
+__attribute__((noinline)) s32 fp_fib_walk(struct kept_route *kept, u64 network_address, u32 address)
+{
+	if (!kept)
+		return REASON_NO_ROUTE;
+	struct network network = network_at(network_address);
+	begin_to_keep(kept, network, address);
+	struct route route = { 0 };
+	outcome result = walk_to_route(network, address, &route);
+	if (result != FORWARD)
+		return result;
+	kept->route = route;
+	if (route.lasts)
+		kept->known |= KNOWN_ROUTE;
+	return FORWARD;
+}
+
+__attribute__((noinline)) s32 fp_fib_walk_to_own(struct kept_route *kept, u64 network_address,
+						 u32 address)
+{
+	if (!kept)
+		return 1;
+	struct network network = network_at(network_address);
+	begin_to_keep(kept, network, address);
+	if (walk_to_own(network, address))
+		return 1;
+	kept->known |= KNOWN_FOREIGN;
+	return 0;
+}
+
+/* The route to an address. FORWARD: `route` is what was found. */
+fp_inline outcome fp_fib_find(struct network network, u32 address, struct route *route)
+{
+	struct kept_route *kept = place_of_route(address);
+	if (!kept)
+		return REASON_NO_ROUTE;
+	if (!(kept->known & KNOWN_ROUTE) || !is_current(kept, network, address)) {
+		outcome result = fp_fib_walk(kept, network.address, address);
+		if (result != FORWARD)
+			return result;
+	}
+	*route = kept->route;
+	return FORWARD;
+}
+
+/* Whether an address is one of the namespace's own. */
+fp_inline int fp_fib_is_own(struct network network, u32 address)
+{
+	struct kept_route *kept = place_of_route(address);
+	if (!kept)
+		return 1;
+	if (kept->known & KNOWN_FOREIGN && is_current(kept, network, address))
+		return 0;
+	return fp_fib_walk_to_own(kept, network.address, address);
+}
+#else
+#define fp_fib_find(network, address, route) walk_to_route(network, address, route)
+#define fp_fib_is_own(network, address) walk_to_own(network, address)
+#endif
 
 #endif

@@ -39,7 +39,7 @@ __attribute__((noinline)) s32 fp_source_is(struct set_search *asked, u32 types)
 		return REASON_RULE_UNKNOWN;
 	struct route route = { 0 };
 	/* where no route is found it may as well be that the search was given up */
-	if (fp_fib_find(network, __builtin_bswap32(source), &route) != FORWARD || route.several)
+	if (walk_to_route(network, __builtin_bswap32(source), &route) != FORWARD || route.several)
 		return REASON_RULE_UNKNOWN;
 	if (route.type > TYPE_MULTICAST)
 		return type_is_one_of(TYPE_UNICAST, types);

@@ -157,13 +157,16 @@ SEC("tc") int fpd_tc(struct __sk_buff *context)
 {
 	struct packet packet = { 0 };
 	const void *frame = (void *)(long)context->data;
+	const void *end = (void *)(long)context->data_end;
 	u64 device = fp_tc_device(context);
 	outcome outcome = REASON_LOCAL_DELIVERY;
 	struct filter filter;
-	if (!fp_local_is_known(frame, device) || fp_tc_is_asked(context)) {
+	if (!fp_local_is_known(fp_local_key(frame, end), device) || fp_tc_is_asked(context)) {
 		outcome = process(context, &packet, &filter);
 		if (packet.is_own)
-			fp_local_remember(frame, device);
+			fp_local_remember(fp_local_key((void *)(long)context->data,
+						       (void *)(long)context->data_end),
+					  fp_tc_device(context));
 	}
 	return fp_tc_finish(context, &packet, outcome);
 }

@@ -144,12 +144,15 @@ SEC("xdp") int fpd_xdp(struct xdp_md *context)
 {
 	struct packet packet = { 0 };
 	const void *frame = (void *)(long)context->data;
+	const void *end = (void *)(long)context->data_end;
 	u64 device = fp_xdp_device(context);
 	outcome outcome = REASON_LOCAL_DELIVERY;
-	if (!fp_local_is_known(frame, device) || fp_xdp_is_asked(context)) {
+	if (!fp_local_is_known(fp_local_key(frame, end), device) || fp_xdp_is_asked(context)) {
 		outcome = process(context, &packet);
 		if (packet.is_own)
-			fp_local_remember(frame, device);
+			fp_local_remember(fp_local_key((void *)(long)context->data,
+						       (void *)(long)context->data_end),
+					  fp_xdp_device(context));
 	}
 	return fp_xdp_finish(context, &packet, outcome);
 }
