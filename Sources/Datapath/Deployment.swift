@@ -73,7 +73,7 @@ package final class Deployment {
   /// Where programs ask for connections to be marked.
   private let requests: ConnectionRequests?
   /// Where programs keep the routes that they found; each has its own where this cannot be had.
-  private let routes: KeptRoutes?
+  private var routes: KeptRoutes?
   private let preferClsact: Bool
   private var idle: [String: Program] = [:]
 
@@ -93,7 +93,6 @@ package final class Deployment {
     replaces = pins?.adoptCounter() ?? makeCounter()
     self.shadow = shadow
     self.requests = requests
-    routes = try? KeptRoutes()
     self.preferClsact = preferClsact
     builder = Builder(objects, includes, watch, unwatch)
     builder.onResult = { [unowned self] source, result in take(source, result) }
@@ -135,6 +134,7 @@ package final class Deployment {
     for plan in wanted.values.sorted(by: { $0.interface < $1.interface }) { adjust(plan) }
     for attachments in adopted.values { attachments.forEach(remove) }
     adopted = [:]
+    if plans.isEmpty { routes = nil }
     forgetCompilations()
     takeTurns()
     onChange()
@@ -284,6 +284,7 @@ package final class Deployment {
         attachment.idle = idle[plan.hook.idleName]
         place.attachment = attachment
       }
+      routes = routes ?? (try? KeptRoutes())
       do throws(DatapathError) {
         try attachment.swap(
           attachment.load(

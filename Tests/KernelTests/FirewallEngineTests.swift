@@ -8,7 +8,7 @@ extension Kernel {
   /// them, and nothing in them is unknown.
   @Suite(.needsFpd) struct FirewallEngineTests {
     enum Engine: String, CaseIterable, CustomTestStringConvertible {
-      case ufwLegacy, ufwNft, firewalld, kubeProxyLegacy, kubeProxyNft, netavark, cni
+      case ufwLegacy, ufwNft, firewalld, fw4, kubeProxyLegacy, kubeProxyNft, netavark, cni
 
       var testDescription: String { rawValue }
 
@@ -19,6 +19,7 @@ extension Kernel {
           case .ufwLegacy: (["iptables-legacy-restore"], try Self.kept("ufw.iptables"))
           case .ufwNft: (["iptables-nft-restore"], try Self.kept("ufw.iptables"))
           case .firewalld: (["nft", "-f", "-"], try Self.kept("firewalld.nft"))
+          case .fw4: (["nft", "-f", "-"], try Self.kept("fw4.nft"))
           case .kubeProxyLegacy: (["iptables-legacy-restore"], KubeProxy().rules)
           case .kubeProxyNft: (["iptables-nft-restore"], KubeProxy().rules)
           case .netavark: (["iptables-nft-restore"], try Self.kept("netavark.iptables"))
@@ -59,7 +60,7 @@ extension Kernel {
       let clients = try (0..<Self.clients).map {
         try HostSocket(.udp, "10.0.1.2", port: UInt16(6000 + $0), in: try line.inside)
       }
-      let isZoned = engine == .firewalld
+      let isZoned = engine == .firewalld || engine == .fw4
       for number in 0..<Self.clients {
         let place = number % servers.count
         // Zones do not let begin what others do; and chance is to choose no endpoint here.
