@@ -23,6 +23,14 @@ extension Kernel {
       }
     }
 
+    /// Where the kernel has never used a route itself, it does not count it as a change when that is replaced; and
+    /// where it has, it does.
+    @Test(arguments: ["xdp", "tc"], [false, true])
+    func replacedRoutesAreNotKept(_ hook: String, _ areUsed: Bool) throws {
+      let run = try CoherenceRun(.router, hook: hook, seed: 1, replaces: areUsed)
+      try run.go(100)
+    }
+
     private static func number<Number: FixedWidthInteger>(_ name: String, _ usual: Number) -> Number
     {
       getenv("FPD_COHERENCE_\(name)").flatMap { Number(String(cString: $0)) } ?? usual
@@ -57,11 +65,18 @@ private final class CoherenceRun {
   /// What is sent behind a frame until it has been judged: a window, and what a device has taken at once.
   private static let margin = window + 64
 
-  init(_ topology: CoherenceModel.Topology, hook: String?, seed: UInt64) throws {
+  private let areUsed: Bool?
+
+  /// `replaces`: routes are replaced, and nothing else is done; says whether the kernel uses them.
+  init(
+    _ topology: CoherenceModel.Topology, hook: String?, seed: UInt64, replaces areUsed: Bool? = nil
+  ) throws {
     self.hook = hook
+    self.areUsed = areUsed
     self.seed = seed
     model = CoherenceModel(topology)
     commands = CoherenceCommands(seed: seed, topology)
+    commands.onlyReplaces = areUsed != nil
     bed = try CoherenceBed(topology, model)
   }
 
@@ -126,7 +141,7 @@ private final class CoherenceRun {
 
   private func give(_ command: CoherenceCommand) throws {
     let run = try #require(run)
-    if turns.count / 20 % 2 == 0 { try use() }
+    if areUsed ?? (turns.count / 20 % 2 == 0) { try use() }
     let begin = run.sent - Self.margin
     try bed.middle.run(command.line, input: command.input)
     if let port = command.settlesPort {

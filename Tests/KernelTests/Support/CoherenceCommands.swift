@@ -24,6 +24,8 @@ struct CoherenceCommands {
   private let topology: CoherenceModel.Topology
   /// What a namespace keeps for good (that there ever was a rule of policy) comes late.
   var allowsPolicies = false
+  /// Routes go from one host to the other and back, and nothing else happens.
+  var onlyReplaces = false
   private var hadPolicies = false
 
   private typealias Model = CoherenceModel
@@ -57,7 +59,7 @@ struct CoherenceCommands {
     // The first flow goes on whatever happens, so that there is something to measure by.
     let flow = chance.one(of: Array(now.routedFlows.dropFirst()))
     let address = Self.destination(flow)
-    switch chance.below(allowsPolicies ? 17 : 16) {
+    switch onlyReplaces ? 0 : chance.below(allowsPolicies ? 17 : 16) {
     case 0, 1, 2:
       let host = chance.below(Model.hosts)
       if now.isDown.contains(host), !now.isBehindBridge(host) { return nil }
