@@ -8,6 +8,6 @@ final class KeptRoutes {
 
   init() throws(DatapathError) {
     map = try Loader.makeMap(
-      BPF_MAP_TYPE_PERCPU_ARRAY, Self.mapName, valueSize: 48, entries: 2048)
+      BPF_MAP_TYPE_PERCPU_ARRAY, Self.mapName, valueSize: 56, entries: 2048)
   }
 }

@@ -255,8 +255,10 @@ struct kept_route {
 	u32 address;
 	u32 known; /* KNOWN_* */
 	struct route route;
+	u32 since; /* the clock when the route was first seen */
+	u32 reserved;
 };
-enum { KNOWN_ROUTE = 1, KNOWN_FOREIGN = 2 };
+enum { KNOWN_ROUTE = 1, KNOWN_FOREIGN = 2, KNOWN_SEEN = 4, TICKS_TO_BELIEVE = 32 };
 
 struct {
 	map_number(type, 6); /* BPF_MAP_TYPE_PERCPU_ARRAY */
@@ -288,17 +290,35 @@ fp_inline int is_current(const struct kept_route *kept, struct network network, 
 	       kept->network == live(network.address, net, net_cookie);
 }
 
-/* Before a walk. What it reads is read behind the generation: the exchange is a barrier, too. */
+/* Before a walk, which reads nothing before the generation has been read: the exchange is a barrier. */
 fp_inline void begin_to_keep(struct kept_route *kept, struct network network, u32 address)
 {
-	u32 known = __sync_lock_test_and_set(&kept->known, 0);
-	if (is_current(kept, network, address)) {
-		kept->known = known;
-		return;
+	u32 known = kept->known;
+	if (!is_current(kept, network, address)) {
+		kept->address = address;
+		kept->generation = table_generation(network);
+		kept->network = live(network.address, net, net_cookie);
+		known = 0;
 	}
-	kept->address = address;
-	kept->generation = table_generation(network);
-	kept->network = live(network.address, net, net_cookie);
+	__sync_lock_test_and_set(&kept->known, known);
+}
+
+/*
+ * A route that is being removed while somebody uses it for the first time is no change to the kernel, and neither is
+ * one that a listener refuses. So one walk is not believed, but one that finds the same some time later: by then it
+ * is neither.
+ */
+fp_inline void note_route(struct kept_route *kept, const struct route *route)
+{
+	u32 now = (u32)bpf_jiffies64();
+	if (!route->lasts)
+		kept->known &= ~(u32)KNOWN_SEEN;
+	else if (!(kept->known & KNOWN_SEEN) || kept->route.info != route->info) {
+		kept->known |= KNOWN_SEEN;
+		kept->since = now;
+	} else if (now - kept->since >= TICKS_TO_BELIEVE)
+		kept->known |= KNOWN_ROUTE;
+	kept->route = *route;
 }
 
 /* The walks are functions of their own: every packet but the first goes without, and they are verified once. */
@@ -310,12 +330,9 @@ __attribute__((noinline)) s32 fp_fib_walk(struct kept_route *kept, u64 network_a
 	begin_to_keep(kept, network, address);
 	struct route route = { 0 };
 	outcome result = walk_to_route(network, address, &route);
-	if (result != FORWARD)
-		return result;
-	kept->route = route;
-	if (route.lasts)
-		kept->known |= KNOWN_ROUTE;
-	return FORWARD;
+	if (result == FORWARD)
+		note_route(kept, &route);
+	return result;
 }
 
 __attribute__((noinline)) s32 fp_fib_walk_to_own(struct kept_route *kept, u64 network_address,
