@@ -121,8 +121,9 @@ extension Kernel {
       var passed: Set<Int> = []
       while true {
         let seen = try line.passing(members)
-        // Only what was answered before the time was over.
-        if Instant.now > began + .seconds(2) { break }
+        // Only what was answered well before the time was over: the kernel counts it from its own
+        // clock, which a busy machine may let fall behind and catch up.
+        if Instant.now > began + .milliseconds(1500) { break }
         passed.formUnion(seen)
       }
       #expect(passed == [])
