@@ -17,6 +17,7 @@ extension Speed {
       "-A FORWARD -i p1 -j ACCEPT",
     ]
     try nat(flows, addresses: 1, rules: stateful)
+    try containerEgress()
     guard !quick else { return }
     let limit = try TextFile.read("/proc/sys/net/netfilter/nf_conntrack_max")
     let room = (Int(limit.split(separator: "\n").first ?? "") ?? 0) * 95 / 100
@@ -29,24 +30,14 @@ extension Speed {
     let (bed, router) = try routerBed()
     try router.run("iptables-legacy -t nat -A POSTROUTING -o p2 -j MASQUERADE")
     for rule in rules { try router.run("iptables-legacy \(rule)") }
-    let list = try TemporaryDirectory("entries")
-    try list.write(
-      "entries",
-      (0..<connections).map { flow in
-        "-I -p udp -s 10.0.1.\(2 + flow % addresses) -d 10.100.\(flow % prefixes).1 "
-          + "--sport \(Self.firstPort + flow % Self.ports) --dport 9 "
-          + "-n 10.77.0.\(1 + flow % addresses) -t 36000 -u SEEN_REPLY,ASSURED\n"
-      }.joined())
-    Terminal.progress("NAT: \(connections) connections")
-    try router.run(["conntrack", "-R", "\(list.path)/entries"])
+    try enter(connections, from: "10.0.1.2", addresses, in: router)
     let left = try bed["left"]
     let traffic = try LoadTraffic(
       from: left.mac(of: "eth0"), "10.0.1.2", to: router.mac(of: "p1"), "10.100.0.1"
     ) {
+      spread(&$0)
       $0.flows = connections
       $0.sources = addresses
-      $0.destinations = prefixes
-      $0.step = 256
     }
     let generator = try LoadGenerator(in: left, device: "eth0", traffic)
     let sink = try LoadSink(in: try bed["right"], device: "eth0")
@@ -61,6 +52,84 @@ extension Speed {
         }, fpd("xdp", in: router, ["p1", "p2"], generator, arrived, follows: true),
         fpd(
           "tc", in: router, ["p1", "p2"], generator, arrived, name: "fpd, tc", follows: true),
+      ], isShort: true)
+    bed.close()
+  }
+
+  /// Has the kernel follow the generator's flows, which are masqueraded.
+  private func enter(
+    _ connections: Int, from first: IPv4Address, _ addresses: Int, in router: Namespace
+  ) throws {
+    let list = try TemporaryDirectory("entries")
+    try list.write(
+      "entries",
+      (0..<connections).map { flow in
+        let source = IPv4Address(first.value + UInt32(flow % addresses))
+        return "-I -p udp -s \(source) -d 10.100.\(flow % prefixes).1 "
+          + "--sport \(Self.firstPort + flow % Self.ports) --dport 9 "
+          + "-n 10.77.0.\(1 + flow % addresses) -t 36000 -u SEEN_REPLY,ASSURED\n"
+      }.joined())
+    Terminal.progress("NAT: \(connections) connections")
+    try router.run(["conntrack", "-R", "\(list.path)/entries"])
+  }
+
+  /// What a container sends goes through a bridge, Docker's rules and masquerading.
+  private func containerEgress() throws {
+    let bed = try Testbed.bridged(hosts: 1)
+    let (host, container) = (try bed["switch"], try bed["h1"])
+    let world = try bed.add("world")
+    try bed.cable(.init(host, "wan", "10.0.2.1/24"), .init(world, "eth0", "10.0.2.2/24"))
+    let (near, far) = (try container.mac(of: "eth0"), try world.mac(of: "eth0"))
+    try host.ip(
+      batch: [
+        "addr add 10.0.0.254/24 dev br0",
+        "neigh replace 10.0.0.1 lladdr \(near) dev br0 nud permanent",
+        "neigh replace 10.0.2.2 lladdr \(far) dev wan nud permanent",
+      ] + (0..<prefixes).map { "route add 10.100.\($0).0/24 via 10.0.2.2" })
+    try host.run("bridge fdb replace \(near) dev p1 master static")
+    try host.sysctl("net.ipv4.ip_forward=1")
+    try host.run(
+      ["iptables-legacy-restore"],
+      input: """
+        *nat
+        :DOCKER - [0:0]
+        -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+        -A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER
+        -A POSTROUTING -s 10.0.0.0/24 ! -o br0 -j MASQUERADE
+        -A DOCKER -i br0 -j RETURN
+        COMMIT
+        *filter
+        :FORWARD DROP [0:0]
+        :DOCKER - [0:0]
+        :DOCKER-ISOLATION-STAGE-1 - [0:0]
+        :DOCKER-ISOLATION-STAGE-2 - [0:0]
+        :DOCKER-USER - [0:0]
+        -A FORWARD -j DOCKER-USER
+        -A FORWARD -j DOCKER-ISOLATION-STAGE-1
+        -A FORWARD -o br0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+        -A FORWARD -o br0 -j DOCKER
+        -A FORWARD -i br0 ! -o br0 -j ACCEPT
+        -A FORWARD -i br0 -o br0 -j ACCEPT
+        -A DOCKER-ISOLATION-STAGE-1 -i br0 ! -o br0 -j DOCKER-ISOLATION-STAGE-2
+        -A DOCKER-ISOLATION-STAGE-1 -j RETURN
+        -A DOCKER-ISOLATION-STAGE-2 -o br0 -j DROP
+        -A DOCKER-ISOLATION-STAGE-2 -j RETURN
+        -A DOCKER-USER -j RETURN
+        COMMIT
+
+        """)
+    try enter(flows, from: "10.0.0.1", 1, in: host)
+    let traffic = try LoadTraffic(from: near, "10.0.0.1", to: host.mac(of: "br0"), "10.100.0.1") {
+      spread(&$0)
+    }
+    let generator = try LoadGenerator(in: container, device: "eth0", traffic)
+    let sink = try LoadSink(in: world, device: "eth0")
+    let arrived = { sink.count.frames }
+    try measure(
+      "out of a container, by a bridge, Docker's rules and NAT, \(flows) connections",
+      [
+        try base(), Way(name: Self.linux, generator: generator, arrived: arrived) { .kernel },
+        fpd("tc", in: host, ["p1", "wan"], generator, arrived, follows: true),
       ], isShort: true)
     bed.close()
   }

@@ -21,7 +21,7 @@ extension Speed {
     }
   }
 
-  private func spread(_ traffic: inout LoadTraffic) {
+  func spread(_ traffic: inout LoadTraffic) {
     traffic.flows = flows
     traffic.destinations = prefixes
     traffic.step = 256
