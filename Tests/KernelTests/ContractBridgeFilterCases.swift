@@ -139,6 +139,15 @@ enum ContractBridgeFilterCases {
     return .udp(host, to: address, from: source, id: id, mac: mac)
   }
 
+  private static let called = ["sysctl net.bridge.bridge-nf-call-iptables=1"]
+  private static let unasked = ["all", "br0"].map { "sysctl net.ipv4.conf.\($0).send_redirects=0" }
+  private static let followed = [
+    "nft: add table ip n;add chain ip n c { type nat hook prerouting priority -100; };"
+      + "add chain ip n d { type nat hook postrouting priority 100; };"
+      + "add rule ip n d oifname p3 masquerade"
+  ]
+  private static let entry = "--sport 1000 --dport 2000 -t 3600 -u SEEN_REPLY,ASSURED"
+
   static let routed: [ContractCase] = [
     ContractCase(
       "from the bridge to the outside", Shot.burst { up(to: "10.0.3.2", id: $0) }, sees: 3, .fast),
@@ -159,6 +168,35 @@ enum ContractBridgeFilterCases {
       Shot.burst { id in
         .udp(to: "10.0.1.3", from: "10.0.1.2", id: id, mac: ContractHost.b.mac)
       }, sees: 0, .punted("bridge-netfilter|changed")),
+    ContractCase(
+      "from the bridge to the outside, by rules that the bridge asks",
+      setup: called + [
+        "nft: add table ip t;add chain ip t c { type filter hook prerouting priority 0; policy drop; };"
+          + "add rule ip t c iifname br0 ip saddr 10.0.1.2 accept;add rule ip t c iifname p3 accept;"
+          + "add rule ip t c udp dport 2000 drop"
+      ], undo: ["nft: delete table ip t"],
+      Shot.burst { up(to: "10.0.3.2", id: $0) } + Shot.burst { up(.c, to: "10.0.1.2", id: $0) },
+      sees: 6, .fast),
+    ContractCase(
+      "from the bridge to the outside, lost in rules that the bridge asks",
+      setup: called + [
+        "nft: add table ip t;add chain ip t c { type filter hook prerouting priority 0; };"
+          + "add rule ip t c iifname br0 udp dport 2000 drop"
+      ], undo: ["nft: delete table ip t"], Shot.burst { up(to: "10.0.3.2", id: $0) }, sees: 0,
+      .dropped),
+    ContractCase(
+      "from the bridge to the outside, its connection followed at the bridge",
+      setup: called + followed + [
+        "conntrack -I -p udp -s 10.0.1.2 -d 10.0.3.2 \(entry) -n 10.0.3.1"
+      ],
+      undo: ["nft: delete table ip n", "conntrack -F"],
+      Shot.burst { up(to: "10.0.3.2", id: $0) }, sees: 3, .fast),
+    ContractCase(
+      "translated for another host of the bridge, which then bridges it",
+      setup: called + unasked + followed + [
+        "conntrack -I -p udp -s 10.0.1.2 -d 10.0.1.1 \(entry) -g 10.0.1.3"
+      ], undo: ["nft: delete table ip n", "conntrack -F"],
+      Shot.burst { up(to: "10.0.1.1", id: $0) }, sees: 3, .punted("bridge-netfilter")),
     ContractCase(
       "routed back into the bridge, with a redirect", [up(to: "10.0.1.3")], sees: 2,
       .punted("redirect-needed")),

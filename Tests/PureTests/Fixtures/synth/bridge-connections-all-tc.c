@@ -99,7 +99,7 @@ enum {
 #define FILTER_SUMMARY 4
 #define FILTER_SIZE 4194304
 #define FILTER_COUNTERS 16384
-#define FILTER_CHECKS 127
+#define FILTER_CHECKS 511
 #define FILTER_ASKS_KERNEL 1
 /* Packets belong to connections, whose addresses may be translated. */
 #define FOLLOWS_CONNECTIONS 1
@@ -139,6 +139,10 @@ fp_inline outcome from_port(struct packet *packet, struct device device)
 	result = fp_bridge_pass_up(packet);
 	if (result != GO_ON)
 		return result;
+	/* brnf_get_logical_dev(): rules may be asked for the VLAN's device */
+	if (BRIDGE_CALLS_IPTABLES && BRIDGED_MEET_RULES && packet->tagged &&
+	    device_has_vlans(device_at(packet->network_device)))
+		return REASON_BRIDGE_NETFILTER;
 	return fp_parse_protocol(packet->protocol);
 }
 
@@ -161,6 +165,10 @@ fp_inline outcome route(struct __sk_buff *context, struct packet *packet, struct
 	result = fp_connection_leaves(packet);
 	if (result != FORWARD)
 		return result;
+	/* br_nf_pre_routing_finish(): translated for a station of the same bridge, it is bridged, not routed */
+	if (BRIDGE_CALLS_IPTABLES && packet->egress == packet->network_device &&
+	    packet->connection->translates & TRANSLATES_DESTINATION)
+		return REASON_BRIDGE_NETFILTER;
 	result = fp_firewall_judge(packet, filter);
 	if (result != GO_ON)
 		return result;

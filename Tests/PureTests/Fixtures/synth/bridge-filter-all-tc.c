@@ -99,7 +99,7 @@ enum {
 #define FILTER_SUMMARY 4
 #define FILTER_SIZE 4194304
 #define FILTER_COUNTERS 16384
-#define FILTER_CHECKS 63
+#define FILTER_CHECKS 319
 #define FILTER_ASKS_KERNEL 1
 #define FILTERS_VLANS 1
 
@@ -129,6 +129,10 @@ fp_inline outcome from_port(struct packet *packet, struct device device)
 	result = fp_bridge_pass_up(packet);
 	if (result != GO_ON)
 		return result;
+	/* brnf_get_logical_dev(): rules may be asked for the VLAN's device */
+	if (BRIDGE_CALLS_IPTABLES && BRIDGED_MEET_RULES && packet->tagged &&
+	    device_has_vlans(device_at(packet->network_device)))
+		return REASON_BRIDGE_NETFILTER;
 	return fp_parse_protocol(packet->protocol);
 }
 

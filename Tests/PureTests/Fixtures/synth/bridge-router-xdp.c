@@ -120,6 +120,10 @@ fp_inline outcome from_port(struct packet *packet, struct device device)
 	result = fp_bridge_pass_up(packet);
 	if (result != GO_ON)
 		return result;
+	/* brnf_get_logical_dev(): rules may be asked for the VLAN's device */
+	if (BRIDGE_CALLS_IPTABLES && BRIDGED_MEET_RULES && packet->tagged &&
+	    device_has_vlans(device_at(packet->network_device)))
+		return REASON_BRIDGE_NETFILTER;
 	return fp_parse_protocol(packet->protocol);
 }
 
