@@ -70,12 +70,13 @@ SEC("xdp") int fpd_judge(struct xdp_md *context)
 		result = fp_filter_judge(&packet, &key, &filter);
 	if (result == GO_ON || result == DROP)
 		fp_filter_account(&filter, key.length);
+	asked->key.mark = key.mark;
 	asked->outcome = result;
 	asked->rule = filter.rule;
 	return XDP_PASS;
 }
 
-fp_inline const struct filter_key *next_packet(struct bench_state **state)
+fp_inline struct filter_key *next_packet(struct bench_state **state)
 {
 	u32 index = 0;
 	*state = bpf_map_lookup_elem(&fpd_state, &index);
@@ -90,7 +91,7 @@ SEC("xdp") int fpd_cost(struct xdp_md *context)
 	struct packet packet = { 0 };
 	struct filter filter;
 	struct bench_state *state;
-	const struct filter_key *key = next_packet(&state);
+	struct filter_key *key = next_packet(&state);
 	if (!key)
 		return XDP_PASS;
 	packet.context = context;

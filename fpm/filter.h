@@ -146,6 +146,7 @@ struct filter_turn {
 enum {
 	RULE_ENDS = 1 << 23,
 	RULE_IS_LAST = 1 << 22, /* no rule with conditions is behind the place it leads to */
+	RULE_CHANGES = 1 << 21, /* the packet has another mark from there on */
 	RULE_PLACE = (1 << 24) - 1,
 	RULE_COUNTER_SHIFT = 24,
 	RULE_LATE_SHIFT = 48,
@@ -167,6 +168,8 @@ enum {
 	/* argument: index, dimensions from bit 16, their number from bit 24; value: where sets are */
 	CHECK_SET,
 	CHECK_CONNECTION_MARK,
+	CHECK_MARKS, /* both together: argument for the packet's, mask for its connection's */
+	CHECK_CHANGE, /* no condition, and the first: the packet's mark is what those two and value make */
 	CHECK_KIND = 0xff,
 	CHECK_NEGATED = 1 << 8,
 	CHECK_LAST = 1 << 9,
@@ -174,6 +177,8 @@ enum {
 };
 
 #define FILTER_CHECKS_FOR(kind) (FILTER_CHECKS >> (kind)&1)
+#define FILTER_CHANGES (FILTER_CHECKS >> 8 & 1)
+_Static_assert(CHECK_CHANGE == 8, "packet.h and FILTER_CHANGES know it by its number");
 
 struct filter_interface {
 	u64 name[2];
@@ -432,10 +437,42 @@ fp_inline outcome fp_filter_late(const struct filter_check *check)
 }
 #endif
 
+fp_inline u32 both_marks(const struct filter_check *check, u32 mark, u32 connection_mark)
+{
+	return (mark & check->argument) ^ (connection_mark & (u32)check->mask) ^ (u32)check->value;
+}
+
+#if FILTER_CHANGES
+/*
+ * The mark that a packet has behind a rule that it has met, and in the upper half its row. A global function, which
+ * the verifier goes through once: within the loop it would at each of its turns; and asked whether the rule changes the
+ * mark or not, since what takes two ways there is gone through twice as often.
+ */
+__attribute__((noinline)) u64 fp_filter_mark(u64 rule, u32 mark, u32 connection_mark)
+{
+	u32 zero = 0;
+	image image = bpf_map_lookup_elem(&fpd_filter, &zero);
+	if (!image)
+		return mark;
+	const struct filter_head *head = image;
+	if (rule & RULE_CHANGES) {
+		u32 check = (rule >> RULE_LATE_SHIFT) - 1;
+		u32 place = head->checks + check * sizeof(struct filter_check);
+		mark = both_marks(image + (place & FILTER_WORD), mark, connection_mark);
+	}
+	u32 row = FILTER_USES(FIELD_MARK) ? lookup_32(image, head->root[FIELD_MARK], mark) : 0;
+	return (u64)row << 32 | mark;
+}
+#endif
+
 fp_inline outcome judge_check(const struct filter_check *check, const struct filter_key *key)
 {
 	u32 kind = check->kind & CHECK_KIND;
 	u64 value;
+	if (FILTER_CHANGES && kind == CHECK_CHANGE)
+		return GO_ON;
+	if (FILTER_CHECKS_FOR(CHECK_MARKS) && kind == CHECK_MARKS)
+		return both_marks(check, key->mark, key->connection_mark) ? UNMET : GO_ON;
 	if (FILTER_CHECKS_FOR(CHECK_SOURCE) && kind == CHECK_SOURCE)
 		value = key->source;
 	else if (FILTER_CHECKS_FOR(CHECK_DESTINATION) && kind == CHECK_DESTINATION)
@@ -500,7 +537,7 @@ fp_inline outcome take_turn(struct filter *filter, const struct filter_turn *tur
  * What the rules say: GO_ON if all chains accept the packet, DROP, or why it is the kernel's.
  * ipt_do_table() and nft_do_chain(), with the chains laid out behind one another.
  */
-fp_inline outcome fp_filter_judge(const struct packet *packet, const struct filter_key *key,
+fp_inline outcome fp_filter_judge(const struct packet *packet, struct filter_key *key,
 				  struct filter *filter)
 {
 	u32 zero = 0;
@@ -646,12 +683,29 @@ fp_inline outcome fp_filter_judge(const struct packet *packet, const struct filt
 			filter->rule = next;
 			return fp_filter_end(place & ~RULE_ENDS);
 		}
+#if FILTER_CHANGES
+		u64 changed = fp_filter_mark(what, key->mark, key->connection_mark);
+		key->mark = (u32)changed;
+		look_up(FIELD_MARK, changed >> 32);
+		place &= ~RULE_CHANGES;
+#endif
 		if (place & RULE_IS_LAST) {
 			place &= ~RULE_IS_LAST;
 			goto end;
 		}
+#if FILTER_CHANGES
+		/* from here on it meets what its mark meets */
+#if FILTER_SUMMARY
+		/* behind the part in front of it */
+		word = chunks = nothing;
+		part = place / (FILTER_CHUNK * FILTER_CHUNK) - 1;
+#else
+		word = common_word(image, rows, 0) & ~0ULL << (place & 63);
+#endif
+#else
 		if (place > rule)
 			word = place / FILTER_CHUNK > chunk ? 0 : word & ~0ULL << (place & 63);
+#endif
 	}
 many:
 	return REASON_RULES_MET;

@@ -62,6 +62,9 @@ fp_inline outcome fp_firewall_judge(struct packet *packet, struct filter *filter
 #endif
 	packet->filter = filter;
 	outcome result = fp_filter_judge(packet, key, filter);
+#if FILTER_CHANGES
+	packet->mark = key->mark;
+#endif
 #if FOLLOWS_CONNECTIONS
 	/* the kernel has to see it, also if it is lost behind connection tracking */
 	if (CONNECTIONS_ASK && result == DROP && packet->connection->is_watched)

@@ -10,6 +10,8 @@
 #ifndef JUDGES_RULES
 #define JUDGES_RULES 0
 #endif
+/* Whether rules give packets another mark: CHECK_CHANGE of filter.h */
+#define CHANGES_MARKS (JUDGES_RULES && (FILTER_CHECKS >> 8 & 1))
 #ifndef FOLLOWS_CONNECTIONS
 #define FOLLOWS_CONNECTIONS 0
 #endif

@@ -176,7 +176,12 @@ fp_inline outcome fp_tc_redirect(struct packet *packet, struct device from)
 	const struct __sk_buff *context = packet->context;
 	u64 destination =
 		packet->routed ? packet->new_destination : mac_word(packet->ethernet->destination);
-	if (DEVICE_IS_VETH && !context->mark && !context->gso_size)
+#if CHANGES_MARKS
+	u32 mark = packet->mark;
+#else
+	u32 mark = context->mark;
+#endif
+	if (DEVICE_IS_VETH && !mark && !context->gso_size)
 		packet->to_peer = fp_peer_takes(packet, from, egress, destination);
 #else
 	(void)from;
@@ -405,6 +410,10 @@ fp_inline int fp_tc_finish(struct __sk_buff *context, struct packet *packet, out
 	fp_tc_account(context, packet, outcome);
 	if (outcome == DROP)
 		return TC_DROP;
+#if CHANGES_MARKS
+	if (context->mark != packet->mark)
+		context->mark = packet->mark;
+#endif
 #if FP_PEER
 	if (packet->to_peer) {
 		if (context->pkt_type != PACKET_HOST)

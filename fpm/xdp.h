@@ -122,10 +122,36 @@ fp_inline outcome fp_xdp_is_ours(const struct packet *packet, struct device devi
 	return mac_word(packet->ethernet->destination) == own ? GO_ON : REASON_OTHER_HOST;
 }
 
+#if CHANGES_MARKS
+/* Frames have no mark: nobody behind the device may ask for it, as the other end of a cable here could. */
+fp_inline int nobody_sees_mark(const struct packet *packet, struct device from,
+			       struct device egress)
+{
+	if (of_device(egress, hardware))
+		return 1;
+#if DEVICE_IS_VETH && HAS_veth_priv_peer && HAS_net_device_priv
+	if (of_device(from, netdev_ops) == of_device(egress, netdev_ops)) {
+		u64 private = egress.address + OFFSET(net_device, priv);
+		u64 peer = (u64)live(private, veth_priv, peer);
+		return peer && (u64)live(peer, net_device, nd_net) != packet->network;
+	}
+#else
+	(void)packet, (void)from;
+#endif
+	return 0;
+}
+#endif
+
 fp_inline outcome fp_xdp_redirect(struct packet *packet, struct device from)
 {
+	struct device egress = device_at(packet->egress);
+#if CHANGES_MARKS
+	if (packet->mark && !nobody_sees_mark(packet, from, egress))
+		return REASON_RULE_EFFECT;
+#else
 	(void)from;
-	return fp_device_redirect(device_at(packet->egress));
+#endif
+	return fp_device_redirect(egress);
 }
 
 fp_inline void write_mac(u8 *to, u64 word)

@@ -71,6 +71,9 @@ extension FirewallMaker {
       let target = chance.one(of: targets.suffix(4)).name
       rule.chain = target
       rule.action = chance.percent(endings / 2) ? "-g \(target)" : "-j \(target)"
+    } else if look.features.contains(.marking), chance.percent(15) {
+      let (value, mask) = marking()
+      rule.action = "-j MARK --set-xmark \(value)/\(mask)"
     } else if chance.percent(strange), chance.percent(20 + endings) {
       rule.action = "-j " + strangeTarget(at: place)
     } else if chance.percent(endings) {
@@ -88,9 +91,14 @@ extension FirewallMaker {
     return rule
   }
 
+  /// What a mark becomes, and under which mask.
+  mutating func marking() -> (value: Int, mask: Int) {
+    (chance.one(of: [0, 1, 5, 7, 0x10, 0x50]), chance.one(of: [0xffff_ffff, 7, 0x50, 1]))
+  }
+
   private mutating func strangeTarget(at place: Place) -> String {
     var some = ["LOG", "LOG --log-prefix words", "NFLOG --nflog-group 5"]
-    some += ["MARK --set-mark \(1 + chance.below(3))", "NFQUEUE --queue-num 7 --queue-bypass"]
+    some += ["NFQUEUE --queue-num 7 --queue-bypass"]
     if place.table == "filter" {
       some += [
         "REJECT", "REJECT --reject-with icmp-host-prohibited",
@@ -344,6 +352,7 @@ extension FirewallMaker {
       (.maskedDestination, "\(never) -d 10.0.0.77/255.0.0.255"),
       (.mac, "\(never) -m mac --mac-source 02:00:00:00:0a:09"),
       (.sourceType, "\(never) -m addrtype --src-type LOCAL"),
+      (.marking, "\(never) -j MARK --set-mark 7"),
       (.sets, "\(never) -m set --match-set \(firewall.sets.first?.name ?? "") src"),
     ]
     return texts.filter { look.features.contains($0.0) }.map { _, text in

@@ -93,6 +93,11 @@ extension FirewallMaker {
     } else {
       verdict = chance.one(weighted: [(1, "continue"), (isFirst ? 0 : 2, "return"), (12, "")])
     }
+    if !leads, look.features.contains(.marking), chance.percent(15) {
+      let (value, mask) = marking()
+      let new = mask == 0xffff_ffff ? "\(value)" : "meta mark & \(0xffff_ffff ^ mask) ^ \(value)"
+      verdict = "meta mark set \(new) \(verdict)"
+    }
     if rule.pieces.isEmpty, counter.isEmpty, verdict.isEmpty { verdict = "continue" }
     rule.action = [counter, verdict].filter { !$0.isEmpty }.joined(separator: " ")
     return rule
@@ -101,7 +106,7 @@ extension FirewallMaker {
   private mutating func strangeStatement(_ transport: String) -> String {
     var some = [
       "limit rate 1/hour burst 3 packets", "quota over 500 bytes", "numgen inc mod 3 1", "log",
-      "meta mark set 2", "ip dscp set 5", "ip ttl set 9", "log group 5", "meta priority set 1:1",
+      "ip dscp set 5", "ip ttl set 9", "log group 5", "meta priority set 1:1",
     ]
     if transport == "udp" { some.append("udp dport set 77") }
     return chance.one(of: some)
@@ -402,7 +407,7 @@ extension FirewallMaker {
       (.input, "\(never) iif p1"), (.output, "\(never) oif p2"),
       (.maskedSource, "ip saddr & 255.0.0.255 == 203.0.0.77"),
       (.maskedDestination, "\(never) ip daddr & 255.0.0.255 == 10.0.0.77"),
-      (.mac, "\(never) @ll,48,48 0x020000000a09"),
+      (.marking, "\(never) meta mark set 7"), (.mac, "\(never) @ll,48,48 0x020000000a09"),
     ]
     return texts.filter { look.features.contains($0.0) }.map { _, text in
       var rule = Firewall.Rule(pieces: [Piece(text)], action: "counter")

@@ -6,7 +6,7 @@ package struct FirewallMaker {
   /// What rules may ask for that not every program looks at: with other features it is compiled anew.
   package enum Feature: CaseIterable, Sendable {
     case flags, icmp, length, ttl, tos, mark, maskedMark, packetType, input, output
-    case maskedSource, maskedDestination, mac, sourceType, sets
+    case maskedSource, maskedDestination, mac, sourceType, sets, marking
   }
 
   /// What many rulesets have in common, so that they are judged by the same program.

@@ -65,6 +65,11 @@ package struct RandomRules {
 
   private mutating func action(at place: Int, before end: Int) -> FlatRule.Action {
     switch below(100) {
+    case ..<8 where isWide && place + 1 < end:
+      .change(
+        MarkChange(
+          packet: one(of: [0, ~1, ~6, .max]), connection: one(of: [0, 0, 3]),
+          constant: UInt32(below(4))), to: place + 1 + below(min(end - place - 1, 90)))
     case ..<45: .next
     case ..<65: place + 1 < end ? .skip(to: place + 1 + below(min(end - place - 1, 90))) : .next
     case ..<80: .accept
@@ -129,7 +134,11 @@ package struct RandomRules {
   }
 
   private mutating func lateCondition() -> LateCondition {
-    switch below(8) {
+    switch below(9) {
+    case 8:
+      return .marks(
+        MarkChange(packet: one(of: [1, 3, 7]), connection: one(of: [0, 1]), constant: 0),
+        negated: chance(40))
     case 7:
       return .maskedConnectionMark(value: UInt32(below(2)), mask: 1, negated: chance(40))
     case 0, 1, 2:

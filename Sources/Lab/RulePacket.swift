@@ -51,6 +51,12 @@ package struct RulePacket: Equatable, Sendable {
 
   /// Walks the list.
   package func judge(by ruleset: FlatRuleset) -> Judgement {
+    var packet = self
+    return packet.walk(ruleset)
+  }
+
+  /// The same, and the mark it has in the end.
+  package mutating func walk(_ ruleset: FlatRuleset) -> Judgement {
     var counted: [Int] = []
     for stage in ruleset.stages {
       var place = stage.rules.lowerBound
@@ -67,6 +73,9 @@ package struct RulePacket: Equatable, Sendable {
         switch rule.action {
         case .next: place += 1
         case .skip(let to): place = to
+        case .change(let change, let to):
+          mark = change.mark(mark, connectionMark)
+          place = to
         case .accept: break walk
         case .drop: return Judgement(.drop, counted)
         case .punt(.unknown): return Judgement(.unknown, counted)
@@ -132,6 +141,8 @@ package struct RulePacket: Equatable, Sendable {
       return (address & mask == value) != negated ? .yes : .no
     case .maskedMark(let value, let mask, let negated):
       return (mark & mask == value) != negated ? .yes : .no
+    case .marks(let marks, let negated):
+      return (marks.mark(mark, connectionMark) == 0) != negated ? .yes : .no
     case .maskedConnectionMark(let value, let mask, let negated):
       return (connectionMark & mask == value) != negated ? .yes : .no
     case .sourceMAC(let address, let negated):
@@ -141,6 +152,7 @@ package struct RulePacket: Equatable, Sendable {
   }
 
   package static let keySize = 88
+  package static let markOffset = 8
 
   /// `struct filter_key` of fpm/filter.h.
   package var key: [UInt8] {

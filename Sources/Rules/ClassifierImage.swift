@@ -104,7 +104,9 @@ package enum ClassifierField: Int, CaseIterable, Sendable {
 
 /// The kinds of late conditions, as numbered in `fpm/filter.h`.
 package enum ClassifierCheck: UInt32, Sendable {
-  case source, destination, mark, sourceMAC, sourceType, set, connectionMark
+  case source, destination, mark, sourceMAC, sourceType, set, connectionMark, marks
+  /// No condition: the mark that the packet has from there on.
+  case change
 }
 
 /// Why a ruleset has no image: all its packets are the kernel's.
@@ -160,6 +162,7 @@ package enum ClassifierLayout {
   package static let none = UInt32.max
   package static let ruleEnds: UInt32 = 1 << 23
   package static let ruleIsLast: UInt32 = 1 << 22
+  package static let ruleChanges: UInt32 = 1 << 21
   package static let ruleNoCounter: UInt32 = (1 << 24) - 1
   package static let deBruijn: UInt64 = 0x03f7_9d71_b4cb_0a89
 

@@ -8,10 +8,12 @@ struct ClassifierRule {
   var values: [(field: ClassifierField, set: ValueSet)] = []
   var interfaces: [(input: Bool, condition: InterfaceCondition)] = []
   var late: [LateCondition] = []
+  /// Whoever meets it has another mark.
+  var change: MarkChange?
 
-  /// Every packet that arrives at it meets it.
+  /// Every packet that arrives at it meets it, and nothing happens to it that rules could ask about.
   var isUnconditional: Bool {
-    !isImpossible && values.isEmpty && interfaces.isEmpty && late.isEmpty
+    !isImpossible && values.isEmpty && interfaces.isEmpty && late.isEmpty && change == nil
   }
 
   enum InterfaceCondition: Hashable {
@@ -46,6 +48,7 @@ struct ClassifierRule {
       case .late(let condition): late.append(condition)
       }
     }
+    if case .change(let change, _) = rule.action { self.change = change }
     addKind(sets[.transport], sets[.laterFragment])
     for field in Field.allCases {
       if let set = sets[field], let own = Self.field(field) { add(own, set) }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Introspection
 
 /// From the rules that a packet meets to what becomes of it: `struct filter_turn` and the words of rules in
 /// `fpm/filter.h`.
@@ -39,7 +40,8 @@ extension Classifier.Build {
     var turn: Turn
     switch rule.action {
     case .next: turn = turns[index + 1]
-    case .skip(let place): turn = turns[place]
+    // One that changes something has a bit of its own.
+    case .skip(let place), .change(_, let place): turn = turns[place]
     case .accept:
       turn = turns[stageEnds[index]]
       if turn.always == ClassifierLayout.none { turn.rule = UInt32(index) }
@@ -69,8 +71,8 @@ extension Classifier.Build {
   }
 
   private mutating func layRules() {
-    var lists: [[LateCondition]: UInt64] = [:]
-    var records: [LateCondition] = []
+    var lists: [[Record]: UInt64] = [:]
+    var records: [Record] = []
     var isLast: [Bool] = []
     var words: [UInt64] = []
     let conditionsEnd = (rules.lastIndex { !$0.isUnconditional && !$0.isImpossible } ?? -1) + 1
@@ -78,7 +80,7 @@ extension Classifier.Build {
       var place: UInt32
       switch rule.action {
       case .next: place = UInt32(index + 1)
-      case .skip(let to): place = UInt32(to)
+      case .skip(let to), .change(_, let to): place = UInt32(to)
       case .accept: place = UInt32(stageEnds[index])
       case .drop: place = ClassifierLayout.ruleEnds | ClassifierEnd.drop.rawValue
       case .punt(let cause): place = ClassifierLayout.ruleEnds | ClassifierEnd(cause).rawValue
@@ -86,7 +88,11 @@ extension Classifier.Build {
       if place & ClassifierLayout.ruleEnds == 0, place >= conditionsEnd {
         place |= ClassifierLayout.ruleIsLast
       }
-      var late = rules[index].late
+      var late = rules[index].late.map(Record.late)
+      if let change = rules[index].change {
+        late.insert(.change(change), at: 0)
+        place |= ClassifierLayout.ruleChanges
+      }
       if late.count > ClassifierLayout.checksMax || records.count + late.count > 0xffff {
         // Whether such a packet meets the rule only the kernel says.
         late = []
@@ -111,11 +117,31 @@ extension Classifier.Build {
     for (record, isLast) in zip(records, isLast) { lay(record, isLast: isLast) }
   }
 
+  /// What a rule has besides its fields: what it changes, and conditions.
+  private enum Record: Hashable {
+    case late(LateCondition)
+    case change(MarkChange)
+  }
+
+  private mutating func lay(_ record: Record, isLast: Bool) {
+    switch record {
+    case .late(let condition): lay(condition, isLast: isLast)
+    case .change(let change):
+      lay(
+        .change, isNegated: false, isLast: isLast, argument: change.packet,
+        value: UInt64(change.constant), mask: UInt64(change.connection))
+    }
+  }
+
   private mutating func lay(_ condition: LateCondition, isLast: Bool) {
     var (value, mask, argument) = (UInt64(0), UInt64(0), UInt32(0))
     let kind: ClassifierCheck
     let isNegated: Bool
     switch condition {
+    case .marks(let marks, let negated):
+      argument = marks.packet
+      (value, mask) = (UInt64(marks.constant), UInt64(marks.connection))
+      (kind, isNegated) = (.marks, negated)
     case .maskedAddress(let source, let address, let under, let negated):
       (value, mask) = (UInt64(address & 0xffff_ffff), UInt64(under & 0xffff_ffff))
       (kind, isNegated) = (source ? .source : .destination, negated)
@@ -142,6 +168,14 @@ extension Classifier.Build {
       value = sets
       (kind, isNegated) = (.set, negated)
     }
+    lay(
+      kind, isNegated: isNegated, isLast: isLast, argument: argument, value: value, mask: mask)
+  }
+
+  private mutating func lay(
+    _ kind: ClassifierCheck, isNegated: Bool, isLast: Bool, argument: UInt32, value: UInt64,
+    mask: UInt64
+  ) {
     checks |= 1 << kind.rawValue
     writer.append(
       kind.rawValue | (isNegated ? ClassifierLayout.checkNegated : 0)

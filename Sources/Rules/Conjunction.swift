@@ -16,6 +16,8 @@ struct Conjunction: Equatable {
   struct Number: Equatable {
     var field: Field
     var values: ValueSet
+
+    var isHeavy: Bool { values.ranges.count > Conjunction.heavy || field == .mark }
   }
 
   static let none = Conjunction()
@@ -72,17 +74,16 @@ struct Conjunction: Equatable {
 
   // MARK: What is too dear to be asked again in every rule of a chain
 
-  /// Sets of so many ranges are looked at once, before a chain, and not in each of its rules.
+  /// Sets of so many ranges are looked at once, before a chain, and not in each of its rules; so are marks,
+  /// which may be others by then.
   static let heavy = 64
 
-  var isHeavy: Bool {
-    numbers.contains { $0.values.ranges.count > Self.heavy } || others.contains(where: \.isLate)
-  }
+  var isHeavy: Bool { numbers.contains(where: \.isHeavy) || others.contains(where: \.isLate) }
 
   /// The conditions without those.
   var light: Conjunction {
     var light = self
-    light.numbers.removeAll { $0.values.ranges.count > Self.heavy }
+    light.numbers.removeAll(where: \.isHeavy)
     light.others.removeAll(where: \.isLate)
     return light
   }

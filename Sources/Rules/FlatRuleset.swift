@@ -59,6 +59,8 @@ package struct FlatRule: Equatable, Sendable {
     case next
     /// A later rule of the same stage is tried next; `rules.upperBound` of the stage never occurs.
     case skip(to: Int)
+    /// The same, with another mark.
+    case change(MarkChange, to: Int)
     /// On to the next stage.
     case accept
     case drop
@@ -78,6 +80,8 @@ package struct FlatRule: Equatable, Sendable {
 
     /// What a rule of nftables on ports makes of a later fragment, nobody knows.
     package static let fragment = Cause.unknown("fragment")
+    /// A connection gets another mark than it has, which most of its packets do not see.
+    package static let newMark = Cause.effect("new connection mark")
   }
 }
 
@@ -123,6 +127,7 @@ package enum Field: UInt8, CaseIterable, Equatable, Hashable, Sendable {
   case ttl
   /// The whole byte.
   case tos
+  /// As it is where the rule is asked.
   case mark
   /// `PACKET_HOST` and so on.
   case packetType
@@ -156,6 +161,8 @@ package enum LateCondition: Equatable, Hashable, Sendable {
   case maskedMark(value: UInt32, mask: UInt32, negated: Bool)
   /// The connection's mark under a mask.
   case maskedConnectionMark(value: UInt32, mask: UInt32, negated: Bool)
+  /// Both marks together: whether `(mark & packet) ^ (connection's & connection)` is the constant.
+  case marks(MarkChange, negated: Bool)
   /// Of the Ethernet frame that came in.
   case sourceMAC([UInt8], negated: Bool)
   /// Types of the source address as `inet_addr_type` finds them in the local table: bit N for `RTN_`

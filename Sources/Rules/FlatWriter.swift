@@ -13,7 +13,7 @@ struct FlatWriter {
   private(set) var isFull = false
   private let limit: Int
   private var places: [Int?] = []
-  private var open: [(rule: Int, label: Int)] = []
+  private var open: [(rule: Int, label: Int, change: MarkChange?)] = []
   private var ranges: Int
   private let start: Int
 
@@ -58,7 +58,16 @@ struct FlatWriter {
   ) {
     let before = rules.count
     write(conditions, .next, origin: origin, counts: counts)
-    if rules.count > before { open.append((before, label.number)) }
+    if rules.count > before { open.append((before, label.number, nil)) }
+  }
+
+  /// The same, with another mark.
+  mutating func change(
+    _ conditions: Conjunction, _ change: MarkChange, to label: Label, origin: Int, counts: Bool
+  ) {
+    let before = rules.count
+    write(conditions, .next, origin: origin, counts: counts)
+    if rules.count > before { open.append((before, label.number, change)) }
   }
 
   /// Ends the stage with what meets every packet that comes there.
@@ -68,9 +77,13 @@ struct FlatWriter {
       FlatRule(
         conditions: [], action: isFull ? .punt(.tooMany) : action, origin: origin,
         counts: isFull ? false : counts))
-    for (rule, label) in open {
+    for (rule, label, change) in open {
       let target = places[label] ?? last
-      if target > rule + 1 { rules[rule].action = .skip(to: target) }
+      if let change {
+        rules[rule].action = .change(change, to: target)
+      } else if target > rule + 1 {
+        rules[rule].action = .skip(to: target)
+      }
     }
     open.removeAll()
     compact()
@@ -98,8 +111,11 @@ struct FlatWriter {
     }
     rules.removeLast(rules.count - count)
     for place in start..<count {
-      if case .skip(let target) = rules[place].action {
-        rules[place].action = .skip(to: new[stays[target - start] - start])
+      switch rules[place].action {
+      case .skip(let target): rules[place].action = .skip(to: new[stays[target - start] - start])
+      case .change(let change, let target):
+        rules[place].action = .change(change, to: new[stays[target - start] - start])
+      default: break
       }
     }
   }

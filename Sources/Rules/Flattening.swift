@@ -121,6 +121,10 @@ private struct Layout {
     let after = writer.label()
     var deferred: [Deferred] = []
     for (place, branch) in rule.branches.enumerated() {
+      guard branch.effects.isEmpty else {
+        lay(branch, origin, within: context, return: `return`)
+        continue
+      }
       let isLast = place + 1 == rule.branches.count
       let apart = isLast || !rule.overlaps
       for conditions in branch.conditions {
@@ -168,6 +172,76 @@ private struct Layout {
     }
     lay(deferred, origin, within: context.light, return: `return`, after: after)
     writer.place(after)
+  }
+
+  /// What changes something, and then ends as the rule says.
+  private mutating func lay(
+    _ branch: TranslatedRule.Branch, _ origin: Int, within context: Conjunction,
+    return: FlatWriter.Label
+  ) {
+    let (body, after) = (writer.label(), writer.label())
+    var effects = branch.effects[...]
+    // Until the first change whoever meets the rule is as the rule has found it.
+    while case .connectionMark(let change)? = effects.first {
+      for conditions in branch.conditions { punt(conditions, changing: change, origin) }
+      effects.removeFirst()
+    }
+    let isWhole = effects.count < 2 && branch.outcome == .fallThrough
+    for conditions in branch.conditions {
+      if case .mark(let change)? = effects.first {
+        writer.change(
+          conditions, change, to: isWhole ? after : body, origin: origin, counts: branch.counts)
+      } else {
+        writer.skip(
+          conditions, to: isWhole ? after : body, origin: origin, counts: branch.counts)
+      }
+    }
+    if !isWhole {
+      // Behind it nobody asks again what may have changed.
+      let context = context.light
+      writer.skip(context, to: after, origin: origin, counts: false)
+      writer.place(body)
+      for effect in effects.dropFirst() {
+        switch effect {
+        case .connectionMark(let change): punt(context, changing: change, origin)
+        case .mark(let change):
+          let next = writer.label()
+          writer.change(context, change, to: next, origin: origin, counts: false)
+          writer.place(next)
+        }
+      }
+      end(branch.outcome, origin, within: context, return: `return`, after: after)
+    }
+    writer.place(after)
+  }
+
+  private mutating func punt(_ conditions: Conjunction, changing change: MarkChange, _ origin: Int)
+  {
+    for found in translator.changing(change, conditions) {
+      writer.write(found, .punt(.newMark), origin: origin, counts: false)
+    }
+  }
+
+  /// What becomes of whoever arrives here.
+  private mutating func end(
+    _ outcome: TranslatedRule.Outcome, _ origin: Int, within context: Conjunction,
+    return: FlatWriter.Label, after: FlatWriter.Label
+  ) {
+    switch outcome {
+    case .fallThrough: break
+    case .accept: writer.write(context, .accept, origin: origin, counts: false)
+    case .drop: writer.write(context, .drop, origin: origin, counts: false)
+    case .punt(let cause): writer.write(context, .punt(cause), origin: origin, counts: false)
+    case .return: writer.skip(context, to: `return`, origin: origin, counts: false)
+    case .jump(let name), .goto(let name):
+      guard let chain = enterable(name) else {
+        let cause = FlatRule.Cause.unknown("chain \(name)")
+        return writer.write(context, .punt(cause), origin: origin, counts: false)
+      }
+      let isGoto = outcome == .goto(name)
+      enter(chain, within: context, return: isGoto ? `return` : after)
+      if isGoto { writer.skip(context, to: `return`, origin: origin, counts: false) }
+    }
   }
 
   /// A counter with conditions behind it. Each packet is counted once, whichever conditions it meets.

@@ -16,6 +16,8 @@ struct Registers {
   }
 
   private var values: [(slot: Int, value: Value)] = []
+  /// What marks can be made of, as the machine has it in a register.
+  private var marks: [(slot: Int, mark: MarkChange)] = []
   /// Whether something was loaded that not every packet has, and never looked at.
   private(set) var holdsUnsettled = false
 
@@ -34,6 +36,7 @@ struct Registers {
     guard register != .verdict else { return }
     let first = Int(register.slot)
     let end = first + max(1, (length + 3) / 4)
+    marks.removeAll { first..<end ~= $0.slot }
     values.removeAll { slot, value in
       guard slot < end && first < slot + (value.length + 3) / 4 else { return false }
       if !value.isSettled { holdsUnsettled = true }
@@ -44,6 +47,23 @@ struct Registers {
   mutating func forgetAll() {
     if values.contains(where: { !$0.value.isSettled }) { holdsUnsettled = true }
     values.removeAll()
+    marks.removeAll()
+  }
+
+  // MARK: Marks
+
+  mutating func load(mark: MarkChange, _ to: Register) {
+    if to != .verdict { marks.append((Int(to.slot), mark)) }
+  }
+
+  func mark(_ register: Register) -> MarkChange? {
+    marks.last { $0.slot == Int(register.slot) }?.mark
+  }
+
+  /// What was loaded of the packet's mark is not what it has now.
+  mutating func forgetPacketMark() {
+    values.removeAll { $0.value.source == .meta(NFT.Meta.mark) }
+    marks.removeAll { $0.mark.packet != 0 }
   }
 
   /// What a register holds, for asking whether the packet has it too.

@@ -11,12 +11,12 @@ package enum RuleDecision: Equatable, Sendable {
 
 extension FlatRuleset {
   /// Every rule and policy that forwarded packets of the family can arrive at. That later fragments are punted
-  /// by a rule of nftables makes it no slow rule. Rules that are not in the
+  /// by a rule of nftables, or the packet that gives a connection its mark, makes it no slow rule. Rules that are not in the
   /// answer stand where none comes by.
   package var decisions: [Origin: RuleDecision] {
     var causes: [Int: [FlatRule.Cause]] = [:]
     for rule in rules {
-      guard case .punt(let cause) = rule.action, cause != .fragment,
+      guard case .punt(let cause) = rule.action, cause != .fragment, cause != .newMark,
         causes[rule.origin]?.contains(cause) != true
       else { continue }
       causes[rule.origin, default: []].append(cause)

@@ -36,9 +36,25 @@ extension RuleText {
     case .goto(let chain): ["-g \(chain)"]
     case .reject(let kind): ["-j REJECT --reject-with \(reject(kind))"]
     case .verdictMap(let lookup): [nftables(lookup, PacketWords(), isMap: true)]
+    case .mark(let change) where change.connection == 0:
+      ["-j MARK --set-xmark \(hex(change.constant))/\(hex(~change.packet))"]
+    case .mark(let change):
+      [
+        "-j CONNMARK --restore-mark --nfmask \(hex(~change.packet)) "
+          + "--ctmask \(hex(change.connection))"
+      ]
+    case .connectionMark(let change) where change.packet == 0:
+      ["-j CONNMARK --set-xmark \(hex(change.constant))/\(hex(~change.connection))"]
+    case .connectionMark(let change):
+      [
+        "-j CONNMARK --save-mark --nfmask \(hex(change.packet)) "
+          + "--ctmask \(hex(~change.connection))"
+      ]
     case .unknown(let kept): ["-j \(kept.name) …"]
     }
   }
+
+  private func hex(_ number: UInt32) -> String { "0x" + String(number, radix: 16) }
 
   private func reject(_ kind: UInt32) -> String {
     let names =

@@ -53,6 +53,40 @@ extension Translator {
     }
   }
 
+  // MARK: Marks
+
+  /// What becomes of a packet's or its connection's mark, with MARK and CONNMARK; `nil` where it is not known.
+  func effects(_ target: Target) -> [RuleEffect]? {
+    switch target {
+    case .mark(let change) where change.connection == 0: [.mark(change)]
+    case .mark(let change): withConnection([.mark(change)])
+    case .connectionMark(let change): withConnection([.connectionMark(change)])
+    default: []
+    }
+  }
+
+  /// connmark_tg_shift(): without a connection nothing is done.
+  private func withConnection(_ effects: [RuleEffect]) -> [RuleEffect]? {
+    view == .plain ? nil : view == .untracked ? [] : effects
+  }
+
+  /// Packets whose connection would get another mark than it has: that is the kernel's to do, and to tell of.
+  func changing(_ change: MarkChange, _ met: Conjunction) -> [Conjunction] {
+    let (mask, constant) = (~change.connection, change.constant)
+    let step =
+      change.packet == 0
+      ? masked(.connectionMark, UInt128(constant), UInt128(mask), true, met)
+      : one(met) {
+        $0.require(
+          .late(
+            .marks(
+              MarkChange(packet: change.packet, connection: mask, constant: constant),
+              negated: true)))
+      }
+    guard case .alternatives(let found) = step else { return [met] }
+    return found.filter(\.isPossible)
+  }
+
   // MARK: nftables
 
   /// nft_ct_get_eval(): without a connection there is a state, and all else ends the rule.
@@ -70,6 +104,7 @@ extension Translator {
       return true
     }
     registers.load(.init(source: .conntrack(key, direction: direction), length: length), to)
+    if key == NFT.Conntrack.mark { registers.load(mark: MarkChange(connection: .max), to) }
     return true
   }
 

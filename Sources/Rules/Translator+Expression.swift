@@ -17,7 +17,20 @@ extension Translator {
       bitwise(from, to, mask, xor, &registers)
     case .byteOrder(let from, let to, _, let length, let size):
       swap(from, to, Int(length), Int(size), &registers)
-    case .immediate(let to, let value): registers.forget(to, Int(value.count))
+    case .immediate(let to, let value):
+      registers.forget(to, Int(value.count))
+      if value.count == 4 { registers.load(mark: MarkChange(constant: Self.mark(value)), to) }
+    case .metaWrite(key: NFT.Meta.mark, let from):
+      guard let change = registers.mark(from) else { return lacks(expression, &walk) }
+      walk.take(.mark(change))
+      registers.forgetPacketMark()
+    case .conntrackWrite(NFT.Conntrack.mark, _, let from) where view == .untracked:
+      _ = registers.use(from)
+    case .conntrackWrite(NFT.Conntrack.mark, _, let from):
+      guard let change = registers.mark(from), view != .plain else {
+        return lacks(expression, &walk)
+      }
+      walk.take(.connectionMark(change))
     case .compare(let comparison, let from, let value):
       let wanted = Self.wanted(comparison, value)
       return compare(
@@ -33,7 +46,7 @@ extension Translator {
       walk.end([(walk.alternatives, Self.outcome(verdict))].map(walk.certain))
       return false
     case .target(let target):
-      walk.end(target)
+      end(target, &walk)
       return false
     case .conntrack(let key, let direction, let to):
       return connection(key, direction, to, &walk, &registers)
@@ -46,11 +59,20 @@ extension Translator {
     case .other(let kept) where Self.reading.contains(kept.name):
       registers.forgetAll()
       walk.note(kept.name)
-    default:
-      walk.punt(Self.cause(expression))
-      return false
+    default: return lacks(expression, &walk)
     }
     return true
+  }
+
+  /// What only the kernel can do.
+  private func lacks(_ expression: RuleExpression, _ walk: inout RuleWalk) -> Bool {
+    walk.punt(Self.cause(expression))
+    return false
+  }
+
+  /// Four bytes as the machine has them in a register.
+  private static func mark(_ value: RegisterValue) -> UInt32 {
+    UInt32(bigEndian: UInt32(truncatingIfNeeded: value.number))
   }
 
   /// Expressions that write to registers alone, whatever their attributes say. Not those of which another
@@ -127,6 +149,7 @@ extension Translator {
       return true
     }
     registers.load(.init(source: .meta(key), length: length), to)
+    if key == NFT.Meta.mark { registers.load(mark: MarkChange(packet: .max), to) }
     return true
   }
 
@@ -135,7 +158,13 @@ extension Translator {
     _ xor: RegisterValue, _ registers: inout Registers
   ) {
     let value = registers.use(from)
+    let made = registers.mark(from)
     registers.forget(to, Int(mask.count))
+    defer {
+      if let made, mask.count == 4, xor.count == 4 {
+        registers.load(mark: made.masked(Self.mark(mask), Self.mark(xor)), to)
+      }
+    }
     guard var value, value.mask == nil, !value.swapped, Int(mask.count) == value.length, xor.isZero
     else { return }
     value.mask = mask.number
@@ -236,6 +265,10 @@ extension Translator {
     _ name: String, _ from: RuleExpression.Register, _ to: RuleExpression.Register?,
     _ negated: Bool, _ walk: inout RuleWalk, _ registers: inout Registers
   ) -> Bool {
+    if walk.hasEffects {
+      walk.punt(.effect("mark"))
+      return false
+    }
     guard let set = table.set(name),
       let key = registers.use(from, keyLength: Int(set.keyLength)),
       let contents = table.contents(name, lengths: key.map(\.length))

@@ -13,6 +13,8 @@ struct TranslatedRule {
   struct Branch {
     /// Any of them.
     var conditions: [Conjunction]
+    /// What is done before, in order.
+    var effects: [RuleEffect] = []
     var outcome: Outcome
     var counts: Bool
   }
@@ -23,6 +25,12 @@ struct TranslatedRule {
     case goto(String)
     case punt(FlatRule.Cause)
   }
+}
+
+/// What a rule changes.
+enum RuleEffect: Equatable {
+  case mark(MarkChange)
+  case connectionMark(MarkChange)
 }
 
 /// Puts rules into the terms of flat ones, for packets of a family at a hook.
@@ -70,7 +78,7 @@ struct Translator {
       if table.backend == .iptablesLegacy {
         guard walk.count() else { return walk.result }
       }
-      walk.end(rule.target)
+      end(rule.target, &walk)
     } else {
       var registers = Registers()
       for (place, expression) in rule.expressions.enumerated() {
@@ -85,6 +93,12 @@ struct Translator {
       walk.end(.fallThrough)
     }
     return walk.result
+  }
+
+  func end(_ target: Target, _ walk: inout RuleWalk) {
+    guard let effects = effects(target) else { return walk.punt(.effect("CONNMARK")) }
+    for effect in effects { walk.take(effect) }
+    walk.end(target)
   }
 }
 
@@ -101,6 +115,10 @@ struct RuleWalk {
   private var asideCause: FlatRule.Cause = .tooMany
   /// Whether there was a condition behind the counter.
   private var narrowed = false
+  private var effects: [RuleEffect] = []
+
+  /// Whether something has been changed by then.
+  var hasEffects: Bool { !effects.isEmpty }
 
   /// How many alternatives a rule may have.
   static let limit = 20_000
@@ -109,6 +127,11 @@ struct RuleWalk {
 
   /// Takes one match; false when the rest of the rule has no say any more.
   mutating func meet(_ step: (Conjunction) -> Translator.Step) -> Bool {
+    // Conditions are asked before anything is done, as people write them.
+    if hasEffects {
+      punt(.effect("mark"))
+      return false
+    }
     var next: [Conjunction] = []
     var aftermath = Translator.Step.Aftermath.none
     for alternative in alternatives {
@@ -166,16 +189,18 @@ struct RuleWalk {
     return true
   }
 
+  mutating func take(_ effect: RuleEffect) { effects.append(effect) }
+
   /// Whoever came so far is the kernel's.
   mutating func punt(_ why: FlatRule.Cause) { end([(alternatives, .punt(cause ?? why))]) }
 
   mutating func end(_ target: Target) {
     // Without consequences it does not matter whether the rule is met.
-    if target == .fallThrough && counted == nil { return }
+    if target == .fallThrough && counted == nil && !hasEffects { return }
     if let cause { return punt(cause) }
     let outcome: TranslatedRule.Outcome =
       switch target {
-      case .fallThrough: .fallThrough
+      case .fallThrough, .mark, .connectionMark: .fallThrough
       case .accept: .accept
       case .drop: .drop
       case .return: .return
@@ -212,11 +237,12 @@ struct RuleWalk {
       result.branches.append(.init(conditions: aside, outcome: .punt(asideCause), counts: false))
     }
     for (conditions, outcome) in branches where !conditions.isEmpty {
-      if outcome == .fallThrough && !counts && !overlaps { continue }
+      if outcome == .fallThrough && !counts && !overlaps && !hasEffects { continue }
       if case .punt = outcome {
         result.branches.append(.init(conditions: conditions, outcome: outcome, counts: false))
       } else {
-        result.branches.append(.init(conditions: conditions, outcome: outcome, counts: counts))
+        result.branches.append(
+          .init(conditions: conditions, effects: effects, outcome: outcome, counts: counts))
       }
     }
   }

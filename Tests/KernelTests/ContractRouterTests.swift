@@ -32,6 +32,7 @@ extension Kernel {
       ContractGroup("taps", on: .router, ContractEgressCases.taps),
       ContractGroup("netfilter and IPsec", on: .router, ContractEgressCases.netfilter),
       ContractGroup("iptables-legacy", on: .router, ContractEgressCases.legacy),
+      ContractGroup("marks", on: .router, ContractMarkCases.marks),
       ContractGroup("sockets", on: .router, ContractSocketCases.sockets),
       ContractGroup("segments", on: .router, ContractSocketCases.segments),
       ContractGroup("containers", on: .router, hooks: ["tc"], ContractPeerCases.peers),

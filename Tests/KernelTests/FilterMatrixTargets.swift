@@ -25,7 +25,7 @@ extension MatrixIPTables {
       to53("LOG"), to53("LOG --log-prefix words --log-level 7"), to53("NFLOG --nflog-group 5"),
       to53("NFQUEUE --queue-num 7"), to53("NFQUEUE --queue-num 7 --queue-bypass"),
       to53("AUDIT --type accept"), to53("SET --add-set added src"),
-      mangled("MARK --set-mark 1"), mangled("TOS --set-tos 4"), mangled("DSCP --set-dscp 4"),
+      mangled("TOS --set-tos 4"), mangled("DSCP --set-dscp 4"),
       mangled("TTL --ttl-set 9"), mangled("TTL --ttl-dec 1"), mangled("CLASSIFY --set-class 1:1"),
       mangled("TEE --gateway 10.0.3.2"), mangled("CHECKSUM --checksum-fill"),
       mangled("HMARK --hmark-offset 1 --hmark-tuple src --hmark-mod 5 --hmark-rnd 1"),

@@ -35,7 +35,8 @@ extension Kernel {
       var givenUp = 0
       for _ in 0..<packets {
         let packet = chance.packet()
-        let list = packet.judge(by: ruleset)
+        var leaving = packet
+        let list = leaving.walk(ruleset)
         let found = try program.judge(packet)
         if found.outcome == Self.reason("RULES_MET") {
           if list.met > 16 { continue }
@@ -44,6 +45,10 @@ extension Kernel {
         }
         guard found.outcome == Self.outcome(list.end) else {
           Issue.record("\(note): \(packet): \(found), not \(list)")
+          return
+        }
+        guard list.end != .accept || found.mark == leaving.mark else {
+          Issue.record("\(note): \(packet): marked \(found.mark), not \(leaving.mark)")
           return
         }
         for origin in list.counted {

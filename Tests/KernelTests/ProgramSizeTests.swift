@@ -98,7 +98,7 @@ extension Kernel {
       defer { bpf_object__close(object) }
       if name.hasPrefix("general") { try configure(object) }
       let program = try #require(bpf_object__next_program(object, nil))
-      var statistics = [CChar](repeating: 0, count: 1 << 16)
+      var statistics = [CChar](repeating: 0, count: 1 << 20)
       let loaded = statistics.withUnsafeMutableBufferPointer { buffer in
         bpf_program__set_log_level(program, Self.statistics)
         bpf_program__set_log_buf(program, buffer.baseAddress, buffer.count)

@@ -38,6 +38,8 @@ package struct ConntrackUse: Equatable, Sendable {
     case .unknown(let kept) where tracking.contains(kept.name):
       names.insert(kept.name)
     case .verdictMap(let lookup): collect(lookup, into: &names)
+    case .connectionMark: names.insert("CONNMARK")
+    case .mark(let change) where change.connection != 0: names.insert("CONNMARK")
     default: break
     }
     for expression in rule.expressions {

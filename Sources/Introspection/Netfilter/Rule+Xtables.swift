@@ -143,7 +143,29 @@ extension Target {
     if name == "REJECT", revision == 0, let kind = info.load(0, as: UInt32.self) {
       return .reject(kind)
     }
+    if let marks = marks(name, revision, info) { return marks }
     return .unknown(UnknownExtension(name, revision: revision, info))
+  }
+
+  /// `struct xt_mark_tginfo2`, `xt_connmark_tginfo1` and 2. What shifts is not among them.
+  private static func marks(_ name: String, _ revision: UInt8, _ info: Bytes) -> Target? {
+    guard let first = info.load(0, as: UInt32.self), let second = info.load(4, as: UInt32.self)
+    else { return nil }
+    switch (name, revision) {
+    case ("MARK", 2):
+      return info.count == 8 ? .mark(MarkChange(packet: ~second, constant: first)) : nil
+    case ("CONNMARK", 1), ("CONNMARK", 2):
+      guard info.count == 16, let third = info.load(8, as: UInt32.self),
+        let mode = info[revision == 1 ? 12 : 14], revision == 1 || info[13] == 0
+      else { return nil }
+      switch mode {
+      case 0: return .connectionMark(MarkChange(connection: ~second, constant: first))
+      case 1: return .connectionMark(MarkChange(packet: third, connection: ~second))
+      case 2: return .mark(MarkChange(packet: ~third, connection: second))
+      default: return nil
+      }
+    default: return nil
+    }
   }
 
   private static func named(_ name: String, goto: Bool) -> Target {

@@ -14,8 +14,34 @@ package enum Target: Hashable, Sendable {
   case reject(UInt32)
   /// The verdict is what a look-up in a verdict map of the table yields (nftables).
   indirect case verdictMap(Lookup)
+  /// The packet gets another mark (MARK, CONNMARK --restore-mark).
+  case mark(MarkChange)
+  /// Its connection does (CONNMARK --set-mark, --save-mark).
+  case connectionMark(MarkChange)
   /// An extension that is known by name alone: its effect is not.
   indirect case unknown(UnknownExtension)
+}
+
+/// A mark made of the packet's and its connection's:
+/// `(mark & packet) ^ (connection's mark & connection) ^ constant`.
+package struct MarkChange: Hashable, Sendable {
+  package var packet: UInt32
+  package var connection: UInt32
+  package var constant: UInt32
+
+  package init(packet: UInt32 = 0, connection: UInt32 = 0, constant: UInt32 = 0) {
+    (self.packet, self.connection, self.constant) = (packet, connection, constant)
+  }
+
+  package func mark(_ packet: UInt32, _ connection: UInt32) -> UInt32 {
+    (packet & self.packet) ^ (connection & self.connection) ^ constant
+  }
+
+  /// `(mark & mask) ^ xor`
+  package func masked(_ mask: UInt32, _ xor: UInt32) -> MarkChange {
+    MarkChange(
+      packet: packet & mask, connection: connection & mask, constant: constant & mask ^ xor)
+  }
 }
 
 /// An nftables verdict.

@@ -84,10 +84,10 @@ final class FilterProgram {
     return bpf_program__fd(found)
   }
 
-  /// The outcome, and the rule that decided; of the packet's own bytes where none others are given.
+  /// The outcome, the rule that decided, and the mark; of the packet's own bytes where none others are given.
   func judge(
     _ packet: RulePacket, as datagram: [UInt8]? = nil
-  ) throws -> (outcome: Int32, rule: UInt32) {
+  ) throws -> (outcome: Int32, rule: UInt32, mark: UInt32) {
     var frame = packet.key + [UInt8](repeating: 0, count: 8) + (datagram ?? packet.datagram)
     var answer = [UInt8](repeating: 0, count: 512)
     var size = UInt32(answer.count)
@@ -98,7 +98,8 @@ final class FilterProgram {
     return answer.withUnsafeBytes {
       (
         $0.loadUnaligned(fromByteOffset: RulePacket.keySize, as: Int32.self),
-        $0.loadUnaligned(fromByteOffset: RulePacket.keySize + 4, as: UInt32.self)
+        $0.loadUnaligned(fromByteOffset: RulePacket.keySize + 4, as: UInt32.self),
+        $0.loadUnaligned(fromByteOffset: RulePacket.markOffset, as: UInt32.self)
       )
     }
   }

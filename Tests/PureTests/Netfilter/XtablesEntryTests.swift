@@ -137,7 +137,7 @@ import Testing
     }
     #expect(
       names.subtracting(["DNAT"]) == [
-        "LOG", "limit", "recent", "statistic", "MARK", "TCPMSS", "MASQUERADE",
+        "LOG", "limit", "recent", "statistic", "TCPMSS", "MASQUERADE",
       ])
   }
 }

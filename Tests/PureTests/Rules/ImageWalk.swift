@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Introspection
 import Lab
 import Rules
 
@@ -101,11 +102,9 @@ struct ImageWalk {
 
   func judge(_ packet: RulePacket) -> (end: End, counted: [Int]) {
     if shape.fields == 0 { return take(turn: ClassifierLayout.first, []) }
-    guard let rows = rows(packet) else { return (.changed, []) }
-    let parts = max(shape.summary, 1)
-    let words = (0..<parts).map { part in
-      rows.reduce(UInt64.max) { $0 & u64($1 + part * 8) }
-    }
+    var packet = packet
+    guard var rows = rows(packet) else { return (.changed, []) }
+    var words = words(rows)
     if words.allSatisfy({ $0 == 0 }) { return take(turn: ClassifierLayout.first, []) }
     var (from, met) = (0, [Int]())
     walk: while true {
@@ -131,10 +130,21 @@ struct ImageWalk {
       if to & ClassifierLayout.ruleEnds != 0 {
         return finish(to & ~ClassifierLayout.ruleEnds, met)
       }
-      from = Int(to & ~ClassifierLayout.ruleIsLast)
+      from = Int(to & ~(ClassifierLayout.ruleIsLast | ClassifierLayout.ruleChanges))
+      if to & ClassifierLayout.ruleChanges != 0 {
+        packet.mark = mark(Int(what >> 48) - 1, packet)
+        rows = self.rows(packet) ?? rows
+        words = self.words(rows)
+      }
       if to & ClassifierLayout.ruleIsLast != 0 { break }
     }
     return take(turn: Int(u32(ClassifierLayout.turns)) + from * 16, met)
+  }
+
+  private func words(_ rows: [Int]) -> [UInt64] {
+    (0..<max(shape.summary, 1)).map { part in
+      rows.reduce(UInt64.max) { $0 & u64($1 + part * 8) }
+    }
   }
 
   /// The first rule from a place on whose bit is set in all rows.
@@ -158,22 +168,34 @@ struct ImageWalk {
     return nil
   }
 
+  /// What a rule that changes the mark makes of it.
+  private func mark(_ number: Int, _ packet: RulePacket) -> UInt32 {
+    both(Int(u32(ClassifierLayout.checks)) + number * 24, packet)
+  }
+
+  private func both(_ place: Int, _ packet: RulePacket) -> UInt32 {
+    MarkChange(packet: u32(place + 4), connection: u32(place + 16), constant: u32(place + 8))
+      .mark(packet.mark, packet.connectionMark)
+  }
+
   private func check(_ number: Int, _ packet: RulePacket) -> Bool? {
     var place = Int(u32(ClassifierLayout.checks)) + number * 24
     while true {
       let kind = u32(place)
-      let value: UInt64
+      func holds(_ value: UInt64) -> Bool { value & u64(place + 16) == u64(place + 8) }
+      let isMet: Bool
       switch ClassifierCheck(rawValue: kind & 0xff) {
-      case .source: value = UInt64(packet.source)
-      case .destination: value = UInt64(packet.destination)
-      case .mark: value = UInt64(packet.mark)
-      case .connectionMark: value = UInt64(packet.connectionMark)
+      case .change: isMet = true
+      case .marks: isMet = both(place, packet) == 0
+      case .source: isMet = holds(UInt64(packet.source))
+      case .destination: isMet = holds(UInt64(packet.destination))
+      case .mark: isMet = holds(UInt64(packet.mark))
+      case .connectionMark: isMet = holds(UInt64(packet.connectionMark))
       case .sourceMAC:
-        value = packet.sourceMAC.reversed().reduce(0) { $0 << 8 | UInt64($1) }
+        isMet = holds(packet.sourceMAC.reversed().reduce(0) { $0 << 8 | UInt64($1) })
       default: return nil
       }
-      let holds = value & u64(place + 16) == u64(place + 8)
-      if holds == (kind & ClassifierLayout.checkNegated != 0) { return false }
+      if isMet == (kind & ClassifierLayout.checkNegated != 0) { return false }
       if kind & ClassifierLayout.checkLast != 0 { return true }
       place += 24
     }

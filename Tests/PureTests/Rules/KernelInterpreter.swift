@@ -55,7 +55,11 @@ struct KernelInterpreter {
     if hooks.contains(where: { $0.owner == .conntrack && $0.point == .prerouting }) {
       packet = packet.untracked
     }
-    defer { packet = whole }
+    defer {
+      let mark = packet.mark
+      packet = whole
+      packet.mark = mark
+    }
     for point in [NetfilterHook.Point.prerouting, .forward, .postrouting] {
       for hook in hooks where hook.point == point {
         packet.pass(hook, whole)
@@ -115,7 +119,25 @@ struct KernelInterpreter {
       guard packet.meets(match, hook) ?? guess() else { return .next }
     }
     counted[origin, default: 0] += 1
-    return Self.answer(rule.target)
+    return answer(rule.target)
+  }
+
+  /// mark_tg() and connmark_tg_shift(). That a connection gets another mark is the kernel's to do.
+  private mutating func answer(_ target: Target) -> Answer {
+    let found = packet.progress.tracking == .done
+    switch target {
+    case .mark(let change):
+      if change.connection != 0 && packet.progress.tracking == .never { return .kernel }
+      if change.connection == 0 || found {
+        packet.mark = change.mark(packet.mark, packet.connection.mark)
+      }
+      return .next
+    case .connectionMark(let change):
+      if packet.progress.tracking == .never { return .kernel }
+      let isSame = change.mark(packet.mark, packet.connection.mark) == packet.connection.mark
+      return !found || isSame ? .next : .kernel
+    default: return Self.answer(target)
+    }
   }
 
   private static func answer(_ target: Target) -> Answer {
@@ -207,7 +229,14 @@ struct KernelInterpreter {
       case .verdict(let verdict): return Self.answer(verdict)
       case .match(let match):
         guard packet.meets(match, hook) ?? guess() else { return .next }
-      case .target(let target): return Self.answer(target)
+      case .target(let target): return answer(target)
+      case .immediate(let to, let value): store(value.bytes, to)
+      case .metaWrite(3, let from):
+        packet.mark = held(from, 4).withUnsafeBytes { $0.load(as: UInt32.self) }
+      case .conntrackWrite(3, _, let from):
+        if packet.progress.tracking == .never { return .kernel }
+        let mark = held(from, 4).withUnsafeBytes { $0.load(as: UInt32.self) }
+        if packet.progress.tracking == .done && mark != packet.connection.mark { return .kernel }
       case .fib: guard guess() else { return .next }
       default: return .kernel
       }

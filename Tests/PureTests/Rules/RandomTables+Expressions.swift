@@ -37,16 +37,39 @@ extension RandomTables {
       list += map(&table, below)
       return list
     }
+    while chance(12) { list += marks() }
     switch target {
     case .accept: list.append(.verdict(.accept))
     case .drop: list.append(.verdict(.drop))
     case .return: list.append(.verdict(.return))
     case .jump(let chain): list.append(.verdict(.jump(chain)))
     case .goto(let chain): list.append(.verdict(.goto(chain)))
+    case .mark, .connectionMark: list.append(.target(target))
     case .reject: list.append(.reject(type: 0, code: 0))
     case .unknown: list.append(.other(UnknownExtension("log")))
     default: break
     }
+    return list
+  }
+
+  /// `meta mark set` and `ct mark set`: a number, or what a mark is, under a mask and with some bits turned.
+  private mutating func marks() -> [RuleExpression] {
+    var list: [RuleExpression] = [
+      pick([
+        .immediate(to: first, value(host(pick([0, 1, 5])), 4)), .meta(key: 3, to: first),
+        tracked ? .conntrack(key: 3, direction: 2, to: first) : .meta(key: 3, to: first),
+      ])
+    ]
+    if chance(50) {
+      list.append(
+        .bitwise(
+          from: first, to: first, mask: value(host(pick([1, 0xff, .max])), 4),
+          xor: value(host(pick([0, 1, 4])), 4)))
+    }
+    let from = first
+    list.append(
+      tracked && chance(50)
+        ? .conntrackWrite(key: 3, direction: 2, from: from) : .metaWrite(key: 3, from: from))
     return list
   }
 

@@ -111,7 +111,21 @@ struct RandomTables {
       let name = "user\(number(0...(below - 1)))"
       return chance(75) ? .jump(name) : .goto(name)
     }
+    if chance(25) { return marks() }
     return pick([.fallThrough, .accept, .drop, .return, .fallThrough, .drop])
+  }
+
+  /// MARK and CONNMARK.
+  private mutating func marks() -> Target {
+    let (mask, other): (UInt32, UInt32) = (pick([1, 5, 0xff, .max]), pick([1, 0x100, .max]))
+    let value: UInt32 = pick([0, 1, 5, 0x100])
+    guard tracked else { return .mark(MarkChange(packet: ~mask, constant: value)) }
+    return pick([
+      .mark(MarkChange(packet: ~mask, constant: value)),
+      .mark(MarkChange(packet: ~mask, connection: other)),
+      .connectionMark(MarkChange(connection: ~mask, constant: value)),
+      .connectionMark(MarkChange(packet: mask, connection: ~other)),
+    ])
   }
 
   mutating func interface() -> InterfaceMatch {

@@ -28,7 +28,8 @@ import Testing
       let flat = FlatRuleset(family: family, tables: tables, sets: sets(family))
       for _ in 0..<20 {
         let packet = make.packet()
-        let found = flat.judge(packet)
+        var leaving = packet
+        let found = flat.judge(changing: &leaving)
         met["\(found.judgement)", default: 0] += 1
         if packet.laterFragment && found.judgement == .punt(.unknown("fragment")) { continue }
         for blind in [false, true] {
@@ -38,9 +39,15 @@ import Testing
             found.judgement == expected && found.counted == kernel.counted,
             "seed \(seed): \(found.judgement), not \(String(describing: expected)), \(packet)")
           if found.judgement != expected || found.counted != kernel.counted { return }
+          if leaving.mark != packet.mark { met["marked", default: 0] += 1 }
+          guard expected != .accept || leaving.mark == kernel.packet.mark else {
+            Issue.record("seed \(seed): marked \(leaving.mark), not \(kernel.packet.mark)")
+            return
+          }
         }
       }
     }
+    #expect(met["marked", default: 0] > 1000)
     // The comparison is worth nothing when all packets fare alike.
     #expect(met["accept", default: 0] > 3000 && met["drop", default: 0] > 3000)
   }
@@ -96,7 +103,8 @@ import Testing
       for _ in 0..<20 {
         var packet = make.packet()
         if !isTranslated { (packet.connection.arriving, packet.connection.leaving) = (nil, nil) }
-        let found = flat.judge(packet)
+        var leaving = packet
+        let found = flat.judge(changing: &leaving)
         met[found.judgement.name, default: 0] += 1
         for stage in flat.stages { met["\(stage.view)", default: 0] += 1 }
         switch found.judgement {
@@ -107,6 +115,15 @@ import Testing
         case .punt(.unknown("conntrack")), .punt(.unknown("connmark")):
           if isTracked { Issue.record("seed \(seed): connections are tracked") }
           continue
+        case .punt(.effect("CONNMARK")), .punt(.effect("ct set")), .punt(.effect("meta set")):
+          if isTracked { Issue.record("seed \(seed): connections are tracked") }
+          continue
+        // Conditions behind what changes a mark.
+        case .punt(.effect("mark")): continue
+        case .punt(.newMark):
+          var kernel = KernelInterpreter(packet) { false }
+          if kernel.judge(tables, hooks) != nil { Issue.record("seed \(seed): no new mark") }
+          continue
         default: break
         }
         for blind in [false, true] {
@@ -115,6 +132,10 @@ import Testing
           guard found.judgement == expected && found.counted == kernel.counted else {
             Issue.record(
               "seed \(seed): \(found), not \(String(describing: expected)) \(kernel.counted)")
+            return
+          }
+          guard expected != .accept || leaving.mark == kernel.packet.mark else {
+            Issue.record("seed \(seed): marked \(leaving.mark), not \(kernel.packet.mark)")
             return
           }
         }

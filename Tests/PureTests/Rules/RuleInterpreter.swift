@@ -52,6 +52,12 @@ struct RuleOutcome: Equatable {
 extension FlatRuleset {
   /// Takes the list word by word.
   func judge(_ packet: TestPacket) -> RuleOutcome {
+    var packet = packet
+    return judge(changing: &packet)
+  }
+
+  /// The same; the packet is as it leaves.
+  func judge(changing packet: inout TestPacket) -> RuleOutcome {
     var counted: [Origin: Int] = [:]
     stages: for stage in stages {
       var place = stage.rules.lowerBound
@@ -67,6 +73,10 @@ extension FlatRuleset {
         case .next: place += 1
         case .skip(let target):
           precondition(target > place)
+          place = target
+        case .change(let change, let target):
+          precondition(target > place)
+          packet.mark = change.mark(packet.mark, packet.connection.mark)
           place = target
         case .accept: continue stages
         case .drop: return RuleOutcome(judgement: .drop, counted: counted)
@@ -94,6 +104,7 @@ extension TestPacket {
     case .maskedAddress(let isSource, let value, let mask, let negated):
       ((isSource ? source : destination) & mask == value) != negated
     case .maskedMark(let value, let mask, let negated): (mark & mask == value) != negated
+    case .marks(let marks, let negated): (marks.mark(mark, connection.mark) == 0) != negated
     case .maskedConnectionMark(let value, let mask, let negated):
       (connection.mark & mask == value) != negated
     case .sourceMAC(let address, let negated): (sourceMAC == address) != negated

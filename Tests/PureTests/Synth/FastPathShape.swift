@@ -73,11 +73,11 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
     case .filterXDP, .filterTC, .bridgeFilterRouterTC: .some
     case .filterAllXDP, .filterAllTC, .bridgeFilterAllTC:
       ClassifierShape(
-        fields: (1 << 14) - 1, summary: 4, size: 1 << 22, counters: 16_384, checks: 0b11_1111)
+        fields: (1 << 14) - 1, summary: 4, size: 1 << 22, counters: 16_384, checks: 0b1_0011_1111)
     case .connectionsFilterXDP: .stateful
     case .connectionsAllXDP, .connectionsAllTC, .bridgeConnectionsAllTC:
       ClassifierShape(
-        fields: (1 << 18) - 1, summary: 4, size: 1 << 22, counters: 16_384, checks: 0b111_1111,
+        fields: (1 << 18) - 1, summary: 4, size: 1 << 22, counters: 16_384, checks: 0b1_1111_1111,
         precedesTracking: true)
     case .bridgeFilterSetTC:
       ClassifierShape(

@@ -90,7 +90,7 @@ enum {
 #define FILTER_SUMMARY 4
 #define FILTER_SIZE 4194304
 #define FILTER_COUNTERS 16384
-#define FILTER_CHECKS 127
+#define FILTER_CHECKS 511
 #define FILTER_ASKS_KERNEL 1
 /* Packets belong to connections, whose addresses may be translated. */
 #define FOLLOWS_CONNECTIONS 1
