@@ -17,6 +17,7 @@ extension RuleText {
     var parts: [String] = []
     var comment: String?
     var statements = rule.expressions
+    var marks = Self.marks(rule.expressions)
     let matches = Self.joined(rule.matches)
     for (place, match) in matches.enumerated() {
       let later = matches[(place + 1)...]
@@ -31,6 +32,8 @@ extension RuleText {
       case .family(_, negated: false), .etherType(_, negated: false):
         let isSaid = later.contains(where: \.saysFamily) || rule.target.says { $0.isNetworkHeader }
         if !isSaid { parts.append(nftables(match, packet)) }
+      case .unknown(let kept) where ["meta", "ct"].contains(kept.name) && !marks.isEmpty:
+        parts.append(marks.removeFirst() ?? "\(kept.name) …")
       case .unknown(let kept):
         let place = statements.firstIndex { $0.name == kept.name }
         parts.append(nftables(kept, place.map { statements[$0] }))
@@ -42,6 +45,53 @@ extension RuleText {
     parts += verdict(rule.target, packet)
     if let comment { parts.append("comment \(Self.quoted(comment))") }
     return parts
+  }
+
+  /// What writes to `meta` and `ct`, in its order; `nil` where it is not understood.
+  private static func marks(_ expressions: [RuleExpression]) -> [String?] {
+    var registers = Registers()
+    var found: [String?] = []
+    for expression in expressions {
+      switch expression {
+      case .meta(NFT.Meta.mark, let to): registers.load(mark: MarkChange(packet: .max), to)
+      case .conntrack(NFT.Conntrack.mark, _, let to):
+        registers.load(mark: MarkChange(connection: .max), to)
+      case .immediate(let to, let value) where value.count == 4:
+        registers.forget(to, 4)
+        registers.load(mark: MarkChange(constant: Translator.mark(value)), to)
+      case .bitwise(let from, let to, let mask, let xor) where mask.count == 4 && xor.count == 4:
+        let made = registers.mark(from)
+        registers.forget(to, 4)
+        if let made {
+          registers.load(mark: made.masked(Translator.mark(mask), Translator.mark(xor)), to)
+        }
+      case .metaWrite(let key, let from):
+        let mark = key == NFT.Meta.mark ? registers.mark(from) : nil
+        found.append(mark.flatMap(words).map { "meta mark set \($0)" })
+      case .conntrackWrite(let key, _, let from):
+        let mark = key == NFT.Conntrack.mark ? registers.mark(from) : nil
+        found.append(mark.flatMap(words).map { "ct mark set \($0)" })
+      case .payload(_, _, _, let to), .meta(_, let to), .conntrack(_, _, let to),
+        .immediate(let to, _), .bitwise(_, let to, _, _):
+        registers.forget(to, 16)
+      default: registers.forgetAll()
+      }
+    }
+    return found
+  }
+
+  private static func words(_ mark: MarkChange) -> String? {
+    let constant = hexadecimal(mark.constant, digits: 8)
+    let (name, mask): (String, UInt32)
+    switch (mark.packet, mark.connection) {
+    case (0, 0): return constant
+    case (let kept, 0): (name, mask) = ("meta mark", kept)
+    case (0, let kept): (name, mask) = ("ct mark", kept)
+    default: return nil
+    }
+    let masked = mask == .max ? name : "\(name) & \(hexadecimal(mask, digits: 8))"
+    if mark.constant == 0 { return masked }
+    return "\(masked) \(mark.constant & mask == 0 ? "|" : "^") \(constant)"
   }
 
   /// Ranges that nft compares with one end after the other in one piece.

@@ -71,7 +71,7 @@ extension Translator {
   }
 
   /// Four bytes as the machine has them in a register.
-  private static func mark(_ value: RegisterValue) -> UInt32 {
+  static func mark(_ value: RegisterValue) -> UInt32 {
     UInt32(bigEndian: UInt32(truncatingIfNeeded: value.number))
   }
 

@@ -16,6 +16,9 @@ extension Kernel {
       let cases = MatchCase.common + (six ? MatchCase.ipv6 : MatchCase.ipv4)
       let more = [
         "-m comment --comment \"two words\" -j user", "-g user", "-p tcp -j REJECT",
+        "-j MARK --set-xmark 0x5/0xff", "-j CONNMARK --set-mark 1",
+        "-j CONNMARK --save-mark --mask 0xff",
+        "-p udp -j CONNMARK --restore-mark --nfmask 0x1 --ctmask 0x1",
         "-p tcp -j REJECT --reject-with tcp-reset", "-s \(six ? "2001:db8::1" : "10.0.0.1")",
       ]
       let rules = cases.map(\.command) + more.map { "-A FORWARD \($0)" }
@@ -36,7 +39,9 @@ extension Kernel {
       let namespace = try Namespace("text")
       let rules = [
         "ip saddr 10.0.0.0/8 tcp dport { 80, 443 } counter packets 0 bytes 0 drop",
-        "ip saddr { 10.1.0.0/16, 10.3.0.1-10.3.0.9 } accept",
+        "ip saddr { 10.1.0.0/16, 10.3.0.1-10.3.0.9 } accept", "meta mark set 0x00000005",
+        "udp dport 53 meta mark set meta mark & 0xfffffff0 | 0x00000005 accept",
+        "ct mark set meta mark", "meta mark set ct mark & 0x000000ff counter packets 0 bytes 0",
         "ip daddr 10.0.0.1-10.0.0.9 tcp flags syn / fin,syn drop", "tcp flags syn drop",
         "ip6 daddr != 2001:db8::/32 udp sport 5-9 jump other",
         "iifname \"eth*\" oifname != \"e1\" meta mark 0x00000005 ct state established,related accept",
