@@ -20,6 +20,9 @@ _fpctl() {
   case $previous in
     --socket) COMPREPLY=($(compgen -f -- "$current")); return ;;
     --format) COMPREPLY=($(compgen -W "tree json dot svg" -- "$current")); return ;;
+    --interval) return ;;
+    --count) return ;;
+    --sort) COMPREPLY=($(compgen -W "packets kernel name" -- "$current")); return ;;
     --in) COMPREPLY=($(compgen -W "$(_fpctl_interfaces)" -- "$current")); return ;;
     --src) return ;;
     --dst) return ;;
@@ -34,17 +37,18 @@ _fpctl() {
   esac
   for ((index = 1; index < COMP_CWORD; index++)); do
     case ${COMP_WORDS[index]} in
-      --socket|--format|--in|--src|--dst|--proto|--sport|--dport|--ttl|--smac|--dmac|--pcap|--timeout) [ "${COMP_WORDS[index+1]}" = "=" ] && ((index++)); ((index++)) ;;
+      --socket|--format|--interval|--count|--sort|--in|--src|--dst|--proto|--sport|--dport|--ttl|--smac|--dmac|--pcap|--timeout) [ "${COMP_WORDS[index+1]}" = "=" ] && ((index++)); ((index++)) ;;
       -*|=) ;;
       *) command=${COMP_WORDS[index]}; break ;;
     esac
   done
   case $command in
     "") words="--socket --json --help --version"
-      operands="status graph stats rules why shadow wait config monitor state completion help" ;;
+      operands="status graph stats top rules why shadow wait config monitor state completion help" ;;
     status) words="--socket --json --help --version"; operands="" ;;
     graph) words="--format --socket --json --help --version"; operands="$(_fpctl_interfaces)" ;;
     stats) words="--socket --json --help --version"; operands="$(_fpctl_interfaces)" ;;
+    top) words="--interval --count --sort --socket --json --help --version"; operands="$(_fpctl_interfaces)" ;;
     rules) words="--socket --json --help --version"; operands=" " ;;
     why) words="--in --src --dst --proto --sport --dport --ttl --smac --dmac --pcap --socket --json --help --version"; operands="" ;;
     shadow) words="--socket --json --help --version"; operands="" ;;
@@ -53,7 +57,7 @@ _fpctl() {
     monitor) words="--socket --json --help --version"; operands="" ;;
     state) words="--socket --json --help --version"; operands="" ;;
     completion) words="--socket --json --help --version"; operands="bash zsh fish" ;;
-    help) words="--socket --json --help --version"; operands="status graph stats rules why shadow wait config monitor state completion help" ;;
+    help) words="--socket --json --help --version"; operands="status graph stats top rules why shadow wait config monitor state completion help" ;;
     *) return ;;
   esac
   case $current in

@@ -124,7 +124,7 @@ public func outline(_ value: JSON, style: Style = .plain) -> String {
   return out
 }
 
-private func percent(_ share: Double) -> String {
+func percent(_ share: Double) -> String {
   guard share.isFinite else { return "-" }
   let tenths = Int((min(max(share, 0), 1) * 1000).rounded(.down))
   return "\(tenths / 10).\(tenths % 10) %"

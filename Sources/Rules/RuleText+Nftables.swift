@@ -89,9 +89,12 @@ extension RuleText {
     case (0, let kept): (name, mask) = ("ct mark", kept)
     default: return nil
     }
-    let masked = mask == .max ? name : "\(name) & \(hexadecimal(mask, digits: 8))"
-    if mark.constant == 0 { return masked }
-    return "\(masked) \(mark.constant & mask == 0 ? "|" : "^") \(constant)"
+    // What is cleared and then turned was meant to be set.
+    let set = mark.constant & ~mask
+    let parts = [("&", mask | set, UInt32.max), ("^", mark.constant ^ set, 0), ("|", set, 0)]
+    return parts.filter { $0.1 != $0.2 }.reduce(name) {
+      "\($0) \($1.0) \(hexadecimal($1.1, digits: 8))"
+    }
   }
 
   /// Ranges that nft compares with one end after the other in one piece.

@@ -15,7 +15,8 @@ enum Fpctl {
   /// In the order the help shows them.
   static var commands: [any Subcommand.Type] {
     [
-      Status.self, Graph.self, Stats.self, Rules.self, Why.self, Shadow.self, Wait.self,
+      Status.self, Graph.self, Stats.self, TopCommand.self, Rules.self, Why.self, Shadow.self,
+      Wait.self,
       Config.self, Monitor.self, State.self, Completion.self, Help.self,
     ]
   }

@@ -16,6 +16,14 @@ enum Output {
     return Style(hasColour: !isPlain, width: isKnown ? Int(size.ws_col) : nil)
   }
 
+  /// How many lines the terminal has.
+  static var height: Int? {
+    var size = winsize()
+    guard isTerminal, ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_row > 0
+    else { return nil }
+    return Int(size.ws_row)
+  }
+
   /// Writes all of the text; a reader that has gone ends the program quietly.
   static func write(_ text: String) throws {
     let code = send(text, to: STDOUT_FILENO)

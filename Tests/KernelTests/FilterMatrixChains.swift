@@ -109,10 +109,14 @@ extension MatrixIPTables {
     MatrixCase(
       "raw: -A PREROUTING -d $D -m mac --mac-source 02:00:00:00:0a:63 -j DROP", by: .none,
       meets: [.udp().mac("02:00:00:00:0a:63")], misses: [.udp()]),
-    // An effect in an early table is the kernel's, whatever comes after.
+    // An effect in an early table is the kernel's, whatever comes after; a mark is not.
+    MatrixCase(
+      "mangle: -A PREROUTING -d $D -p udp -m udp --dport 53 -j TOS --set-tos 4",
+      "-p udp -m udp --dport 54 -j DROP", meets: [.udp(54)], misses: [.udp(55)], left: [.udp(53)],
+      "rule-effect"),
     MatrixCase(
       "mangle: -A PREROUTING -d $D -p udp -m udp --dport 53 -j MARK --set-mark 5",
-      "-m mark --mark 5 -j DROP", misses: [.udp(54)], left: [.udp(53)], "rule-effect"),
+      "-m mark --mark 5 -j DROP", meets: [.udp(53)], misses: [.udp(54)]),
     MatrixCase(
       "raw: -A PREROUTING -d $D -p udp -m udp --dport 53 -j DROP",
       "-p udp -m udp --dport 53 -j REJECT", meets: [.udp(53)]),

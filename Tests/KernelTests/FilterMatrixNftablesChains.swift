@@ -84,7 +84,7 @@ extension MatrixNftables {
     MatrixCase(
       own("ip", [("prerouting priority 8", ["ip daddr $D udp dport 53 meta mark set 5"])]),
       own("ip", [("forward priority 8", ["ip daddr $D meta mark 5 drop"])]).replacingName,
-      misses: [.udp(54)], left: [.udp(53)], "rule-effect"),
+      meets: [.udp(53)], misses: [.udp(54)]),
     // Neither a hook on which nothing passes here nor a table that sleeps has a say.
     MatrixCase(
       own(
@@ -141,10 +141,10 @@ extension MatrixNftables {
       "limit rate 1/hour burst 1 packets", "quota over 50 bytes", "quota until 50 bytes",
       "numgen inc mod 2 0", "log", "log prefix \"words\"", "log group 5",
       "reject", "reject with icmp host-unreachable", "reject with icmp admin-prohibited",
-      "meta mark set 5",
       "meta priority set 1:1", "ip dscp set 5",
       "ip ttl set 9", "udp dport set 77", "meta nftrace set 1",
     ].flatMap(acts) + [
+      MatrixCase("udp dport 53 meta mark set 5", meets: [.udp(53)], misses: [.udp(54), .tcp(53)]),
       .leaves(
         "bare tcp dport 53 tcp option maxseg size set 500",
         [.tcp(53, .syn, options: [2, 4, 5, 180])], "rule-effect", misses: [.tcp(54), .udp(53)]),

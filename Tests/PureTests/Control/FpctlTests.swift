@@ -242,7 +242,7 @@ private func serveGraph(_ request: Request, _ reply: Reply) {
     #expect(try run(fpctl, ["--version"]).out == "fpctl \(Control.version)\n")
   }
 
-  static let commands = Command.allCases.map(\.rawValue) + ["completion", "help"]
+  static let commands = Command.allCases.map(\.rawValue) + ["completion", "help", "top"]
 
   @Test(.enabled(if: geteuid() == 0, "needs root to become somebody else"))
   func strangersAreDeniedAndTheGroupMayRead() throws {
