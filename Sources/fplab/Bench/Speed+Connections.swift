@@ -87,6 +87,7 @@ extension Speed {
         "neigh replace 10.0.2.2 lladdr \(far) dev wan nud permanent",
       ] + (0..<prefixes).map { "route add 10.100.\($0).0/24 via 10.0.2.2" })
     try host.run("bridge fdb replace \(near) dev p1 master static")
+    try host.run("ethtool -K p1 gro on")
     try host.sysctl("net.ipv4.ip_forward=1")
     try host.run(
       ["iptables-legacy-restore"],
