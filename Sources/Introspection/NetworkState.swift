@@ -35,6 +35,12 @@ package struct NetworkState: Equatable, Sendable {
       || standing.contains { if case .xtables = $0.owner { true } else { false } }
   }
 
+  /// Whether a device is down whose settings can be changed: of that the kernel says nothing before it comes up
+  /// (netdev_state_change()).
+  package var hasSilentLinks: Bool {
+    links.contains { !$0.up && ($0.port != nil || !$0.kindName.isEmpty && $0.kind != .veth) }
+  }
+
   package struct Problem: Equatable, Sendable {
     package var part: String
     package var detail: String

@@ -19,6 +19,8 @@ final class Tracker {
   /// comparisons.
   private static let setsEvery = 4
   private static let sysctlsEvery = 2
+  /// Settings of devices that are down matter to those who look at the graph, not to packets.
+  private static let silentEvery = 50
   /// Where identities cannot be read, what they would tell is read whole, this often.
   private static let blindInterval = Duration.milliseconds(500)
   /// A survey of the routes may take one part in this many of a processor's time.
@@ -130,6 +132,7 @@ final class Tracker {
   func catchUp() {
     hear()
     if live == nil { mark(.all) } else { compare() }
+    if state.hasSilentLinks { mark(.links) }
     if !dirty.isEmpty { refresh() }
     startSurveyIfDue()
   }
@@ -162,6 +165,7 @@ final class Tracker {
     let start = ContinuousClock.now
     polls += 1
     compare(sysctls: polls % Self.sysctlsEvery == 0, sets: polls % Self.setsEvery == 0)
+    if polls % Self.silentEvery == 0, state.hasSilentLinks { mark(.links) }
     startSurveyIfDue()
     let cost = ContinuousClock.now - start
     pollTimer?.due =

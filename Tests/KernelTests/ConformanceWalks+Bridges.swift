@@ -17,6 +17,18 @@ extension ConformanceWalks {
             + #""next_nf":null}},"slow_path":[{"reason":"bridge-device","scope":"interface"},"#
             + #"{"reason":"link-down","scope":"interface"}]}"#
         ]),
+      // The kernel says nothing of what is set while it is down.
+      Step(
+        "settings of a bridge that is down",
+        ["ip link set br0 type bridge group_fwd_mask 8 ageing_time 20000"],
+        [
+          "interfaces.br0.graph.bridge.conf.group_fwd_mask == 8",
+          "interfaces.br0.graph.bridge.conf.ageing_time == 200",
+        ], patience: .seconds(4)),
+      Step(
+        "settings of a bridge that is down, undone",
+        ["ip link set br0 type bridge group_fwd_mask 0 ageing_time 30000"],
+        ["interfaces.br0.graph.bridge.conf.ageing_time == 300"], patience: .seconds(4)),
       Step(
         "brctl addif", ["brctl addif br0 p1"],
         [

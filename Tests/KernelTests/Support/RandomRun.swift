@@ -40,7 +40,7 @@ final class RandomRun {
     return words.allSatisfy { $0 == tool.rawValue || $0 == hook }
   }
 
-  private static func number(_ name: String) -> Int? {
+  static func number(_ name: String) -> Int? {
     getenv(name).flatMap { Int(String(cString: $0)) }
   }
 
