@@ -119,11 +119,11 @@ package struct Campaign {
     runner.isPatient = outcome.mayBeLimit
     // What is decided by the moment comes up once; what is wrong, again and again.
     var (again, problems) = (0, outcome.problems)
-    for _ in 0..<3 where again < 2 {
+    for _ in 0..<6 where again < 3 {
       let outcome = try runner.run(subject)
       if !outcome.isSame { (again, problems) = (again + 1, outcome.problems) }
     }
-    if again < 2 {
+    if again < 3 {
       summary.unsteady += 1
       tell("trial \(number) on \(runner.hook), \(trial.name): not steadily: \(words)")
       try keep(subject, "unsteady", number, runner, words)
@@ -131,7 +131,7 @@ package struct Campaign {
     }
     var linux = runner
     linux.isDry = true
-    if !runner.isDry, try !linux.run(subject).isSame || !linux.run(subject).isSame {
+    if !runner.isDry, try differs(subject, linux, inOneOf: 8) {
       summary.unsteady += 1
       tell("trial \(number), \(trial.name): Linux differs from itself: \(words)")
       try keep(subject, "linux", number, runner, words)
@@ -144,15 +144,25 @@ package struct Campaign {
       problems = outcome.problems
       return true
     }
+    // What is left may differ by chance, where what it came from did not.
+    var least = shrinking.subject
+    if !runner.isDry, try differs(least, linux, inOneOf: 4) {
+      (least, problems) = (subject, outcome.problems)
+    }
     let text = """
       trial \(number) of seed \(seed) on \(runner.hook) differs, shrunk in \(shrinking.tries) tries\
-      \(shrinking.isLeast ? "" : ", not to the end"):
-      \(shrinking.subject.listing)
+      \(shrinking.isLeast ? "" : ", not to the end"); what was seen first: \(words.prefix(500))
+      \(least.listing)
         \(problems.joined(separator: "\n  "))
       """
     summary.failures.append(text)
     tell(text)
-    try keep(shrinking.subject, "different", number, runner, problems.joined(separator: "\n"))
+    try keep(least, "different", number, runner, problems.joined(separator: "\n"))
+  }
+
+  private func differs(_ trial: Trial, _ runner: Runner, inOneOf tries: Int) throws -> Bool {
+    for _ in 0..<tries where try !runner.run(trial).isSame { return true }
+    return false
   }
 
   private func keep(
