@@ -57,7 +57,10 @@ enum {
 	CONNECTION_DST_NAT = 1 << 3,
 	CONNECTION_SRC_NAT_DONE = 1 << 4,
 	CONNECTION_DST_NAT_DONE = 1 << 5,
-	CONNECTIONS = 1 << 6,
+	CONNECTION_NONE =
+		1 << 6, /* it belongs to none of those, as far as the kernel has it tracked */
+	CONNECTION_UNTRACKED = 1 << 7, /* it does not */
+	CONNECTIONS = 1 << 8,
 };
 
 enum { FILTER_MET = 16 };
@@ -145,8 +148,9 @@ struct filter_turn {
 /* A rule, in one word: where to go on or how it ends, what counts it, and what else to look at. */
 enum {
 	RULE_ENDS = 1 << 23,
-	RULE_IS_LAST = 1 << 22, /* no rule with conditions is behind the place it leads to */
-	RULE_CHANGES = 1 << 21, /* the packet has another mark from there on */
+	RULE_IS_LAST = 1 << 22,	  /* no rule with conditions is behind the place it leads to */
+	RULE_CHANGES = 1 << 21,	  /* the packet has another mark from there on */
+	RULE_UNTRACKS_SHIFT = 20, /* it is not tracked from there on */
 	RULE_PLACE = (1 << 24) - 1,
 	RULE_COUNTER_SHIFT = 24,
 	RULE_LATE_SHIFT = 48,
@@ -179,6 +183,9 @@ enum {
 #define FILTER_CHECKS_FOR(kind) (FILTER_CHECKS >> (kind)&1)
 #define FILTER_CHANGES (FILTER_CHECKS >> 8 & 1)
 _Static_assert(CHECK_CHANGE == 8, "packet.h and FILTER_CHANGES know it by its number");
+#ifndef FILTER_UNTRACKS
+#define FILTER_UNTRACKS 0
+#endif
 
 struct filter_interface {
 	u64 name[2];
@@ -689,12 +696,17 @@ fp_inline outcome fp_filter_judge(const struct packet *packet, struct filter_key
 		look_up(FIELD_MARK, changed >> 32);
 		place &= ~RULE_CHANGES;
 #endif
+#if FILTER_UNTRACKS
+		key->connection |= (u8)(what >> RULE_UNTRACKS_SHIFT << 7);
+		look_up(FIELD_CONNECTION, head->connection[key->connection]);
+		place &= ~(1U << RULE_UNTRACKS_SHIFT);
+#endif
 		if (place & RULE_IS_LAST) {
 			place &= ~RULE_IS_LAST;
 			goto end;
 		}
-#if FILTER_CHANGES
-		/* from here on it meets what its mark meets */
+#if FILTER_CHANGES || FILTER_UNTRACKS
+		/* from here on it meets what meets what it is now */
 #if FILTER_SUMMARY
 		/* behind the part in front of it */
 		word = chunks = nothing;

@@ -23,6 +23,24 @@ fp_inline void read_name(struct device device, u64 *name)
 	}
 }
 
+#if FOLLOWS_CONNECTIONS && FILTER_UNTRACKS
+/* What the rules have said of a packet holds if it is not tracked, or belongs to a connection, or is lost before. */
+fp_inline outcome fp_firewall_untracked(struct connection *known, const struct filter_key *key,
+					const struct filter *filter, outcome result)
+{
+	if (key->connection & CONNECTION_UNTRACKED) {
+		/* it was routed, and judged, as what its connection makes of it */
+		if (known->translates)
+			return REASON_RULE_EFFECT;
+		known->is_old = known->is_watched = known->is_stale = 0;
+		return result;
+	}
+	if (known->stranger && (result != DROP || !fp_filter_is_untracked(filter)))
+		return known->stranger;
+	return result;
+}
+#endif
+
 /* GO_ON, DROP or why the packet is the kernel's; `packet->egress` is the device that IP sends by. */
 fp_inline outcome fp_firewall_judge(struct packet *packet, struct filter *filter)
 {
@@ -56,12 +74,16 @@ fp_inline outcome fp_firewall_judge(struct packet *packet, struct filter *filter
 	key->arrived_destination = key->destination;
 	key->arrived_destination_port = key->destination_port;
 	key->destination = __builtin_bswap32(packet->connection->destination);
-	key->destination_port = network_order(packet->connection->destination_port);
+	if (!FILTER_UNTRACKS || !packet->connection->stranger)
+		key->destination_port = network_order(packet->connection->destination_port);
 	key->connection = packet->connection->settled;
 	key->connection_mark = packet->connection->mark;
 #endif
 	packet->filter = filter;
 	outcome result = fp_filter_judge(packet, key, filter);
+#if FOLLOWS_CONNECTIONS && FILTER_UNTRACKS
+	result = fp_firewall_untracked(packet->connection, key, filter, result);
+#endif
 #if FILTER_CHANGES
 	packet->mark = key->mark;
 #endif

@@ -65,11 +65,14 @@ package struct RandomRules {
 
   private mutating func action(at place: Int, before end: Int) -> FlatRule.Action {
     switch below(100) {
+    case ..<2 where isWide && place + 1 < end:
+      .change(.untracked, to: place + 1 + below(min(end - place - 1, 90)))
     case ..<8 where isWide && place + 1 < end:
       .change(
-        MarkChange(
-          packet: one(of: [0, ~1, ~6, .max]), connection: one(of: [0, 0, 3]),
-          constant: UInt32(below(4))), to: place + 1 + below(min(end - place - 1, 90)))
+        .mark(
+          MarkChange(
+            packet: one(of: [0, ~1, ~6, .max]), connection: one(of: [0, 0, 3]),
+            constant: UInt32(below(4)))), to: place + 1 + below(min(end - place - 1, 90)))
     case ..<45: .next
     case ..<65: place + 1 < end ? .skip(to: place + 1 + below(min(end - place - 1, 90))) : .next
     case ..<80: .accept
@@ -115,7 +118,7 @@ package struct RandomRules {
     if chance(8) { found.append(.field(.tos, ranges(of: 256, upTo: 255))) }
     if chance(8) { found.append(.field(.mark, ranges(of: 8, upTo: 0xffff_ffff))) }
     if chance(5) { found.append(.field(.packetType, ranges(of: 4, upTo: 7))) }
-    if chance(10) { found.append(.field(.connection, ranges(of: 64, upTo: 63))) }
+    if chance(10) { found.append(.field(.connection, ranges(of: 256, upTo: 255))) }
     if chance(8) { found.append(.field(.connectionMark, ranges(of: 8, upTo: 0xffff_ffff))) }
     if chance(6) { found.append(.field(.arrivedDestination, ranges(of: 8, upTo: 0xffff_ffff))) }
     if chance(6) { found.append(.field(.arrivedDestinationPort, ranges(of: 8, upTo: 0xffff))) }
@@ -203,7 +206,7 @@ package struct RandomRules {
     packet.ttl = UInt8(2 + below(254))
     packet.tos = UInt8(below(256))
     packet.packetType = UInt8(below(4))
-    packet.connection = SettledConnection(number: UInt8(below(64)))
+    packet.connection = SettledConnection(number: UInt8(below(256)))
     packet.connectionMark = UInt32(below(8))
     packet.arrivedDestination = UInt32(below(8))
     packet.arrivedDestinationPort = UInt16(below(8))

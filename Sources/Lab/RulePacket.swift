@@ -73,8 +73,11 @@ package struct RulePacket: Equatable, Sendable {
         switch rule.action {
         case .next: place += 1
         case .skip(let to): place = to
-        case .change(let change, let to):
+        case .change(.mark(let change), let to):
           mark = change.mark(mark, connectionMark)
+          place = to
+        case .change(.untracked, let to):
+          connection.number |= SettledConnection.untrackedBit
           place = to
         case .accept: break walk
         case .drop: return Judgement(.drop, counted)

@@ -59,7 +59,8 @@ package enum Classifier {
       }
       let shape = ClassifierShape(
         fields: fields, summary: fields == 0 ? 0 : summary, size: size, counters: room,
-        checks: checks, precedesTracking: ruleset.stages.contains { $0.view == .untracked })
+        checks: checks, precedesTracking: ruleset.stages.contains { $0.view == .untracked },
+        untracks: ruleset.untracks)
       let bytes = [UInt8](unsafeUninitializedCapacity: shape.valueSize) { buffer, count in
         writer.words.withUnsafeBytes { UnsafeMutableRawBufferPointer(buffer).copyMemory(from: $0) }
         for index in used..<shape.valueSize { buffer.initializeElement(at: index, to: 0) }

@@ -27,14 +27,16 @@ package struct ClassifierShape: Equatable, Hashable, Sendable {
   package var checks: UInt32
   /// Whether packets come to rules before their connection is known.
   package var precedesTracking: Bool
+  /// Whether rules have packets not tracked.
+  package var untracks: Bool
 
   package init(
     fields: UInt32, summary: Int, size: Int, counters: Int, checks: UInt32,
-    precedesTracking: Bool = false
+    precedesTracking: Bool = false, untracks: Bool = false
   ) {
     (self.fields, self.summary, self.size) = (fields, summary, size)
     (self.counters, self.checks) = (counters, checks)
-    self.precedesTracking = precedesTracking
+    (self.precedesTracking, self.untracks) = (precedesTracking, untracks)
   }
 
   /// The size of the value of `fpd_filter`.
@@ -75,6 +77,7 @@ package struct ClassifierShape: Equatable, Hashable, Sendable {
     #define FILTER_CHECKS \(checks)
 
     """ + (asksKernel ? "#define FILTER_ASKS_KERNEL 1\n" : "")
+      + (untracks ? "#define FILTER_UNTRACKS 1\n" : "")
   }
 }
 
@@ -97,7 +100,7 @@ package enum ClassifierField: Int, CaseIterable, Sendable {
     case .sourcePort, .destinationPort, .arrivedDestinationPort, .icmp, .length: 0xffff
     case .tcpFlags, .ttl, .tos: 0xff
     case .packetType: 7
-    case .connection: 63
+    case .connection: 255
     }
   }
 }
@@ -151,7 +154,7 @@ package enum ClassifierLayout {
   package static let tos = 4272
   package static let packetType = 5296
   package static let connection = 5328
-  package static let headSize = 5584
+  package static let headSize = 6352
 
   package static let line: UInt32 = 1 << 31
   package static let block: UInt32 = 1 << 30
@@ -163,6 +166,7 @@ package enum ClassifierLayout {
   package static let ruleEnds: UInt32 = 1 << 23
   package static let ruleIsLast: UInt32 = 1 << 22
   package static let ruleChanges: UInt32 = 1 << 21
+  package static let ruleUntracks: UInt32 = 1 << 20
   package static let ruleNoCounter: UInt32 = (1 << 24) - 1
   package static let deBruijn: UInt64 = 0x03f7_9d71_b4cb_0a89
 

@@ -8,8 +8,8 @@ struct ClassifierRule {
   var values: [(field: ClassifierField, set: ValueSet)] = []
   var interfaces: [(input: Bool, condition: InterfaceCondition)] = []
   var late: [LateCondition] = []
-  /// Whoever meets it has another mark.
-  var change: MarkChange?
+  /// What whoever meets it has changed.
+  var change: RuleChange?
 
   /// Every packet that arrives at it meets it, and nothing happens to it that rules could ask about.
   var isUnconditional: Bool {

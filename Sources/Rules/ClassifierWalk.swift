@@ -89,9 +89,12 @@ extension Classifier.Build {
         place |= ClassifierLayout.ruleIsLast
       }
       var late = rules[index].late.map(Record.late)
-      if let change = rules[index].change {
+      switch rules[index].change {
+      case .mark(let change):
         late.insert(.change(change), at: 0)
         place |= ClassifierLayout.ruleChanges
+      case .untracked: place |= ClassifierLayout.ruleUntracks
+      case nil: break
       }
       if late.count > ClassifierLayout.checksMax || records.count + late.count > 0xffff {
         // Whether such a packet meets the rule only the kernel says.

@@ -17,7 +17,18 @@ struct Conjunction: Equatable {
     var field: Field
     var values: ValueSet
 
-    var isHeavy: Bool { values.ranges.count > Conjunction.heavy || field == .mark }
+    var isHeavy: Bool {
+      values.ranges.count > Conjunction.heavy || field == .mark
+        || field == .connection && asksWhetherTracked
+    }
+
+    private var asksWhetherTracked: Bool {
+      values == SettledConnection.notUntracked
+        || values.ranges.last.map {
+          $0.upperBound > SettledConnection.untracked.ranges[0].lowerBound
+        }
+          ?? false
+    }
   }
 
   static let none = Conjunction()
@@ -74,8 +85,8 @@ struct Conjunction: Equatable {
 
   // MARK: What is too dear to be asked again in every rule of a chain
 
-  /// Sets of so many ranges are looked at once, before a chain, and not in each of its rules; so are marks,
-  /// which may be others by then.
+  /// Sets of so many ranges are looked at once, before a chain, and not in each of its rules; so are marks, and
+  /// whether a packet is tracked, which may be others by then.
   static let heavy = 64
 
   var isHeavy: Bool { numbers.contains(where: \.isHeavy) || others.contains(where: \.isLate) }

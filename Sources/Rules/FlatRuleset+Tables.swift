@@ -26,8 +26,16 @@ extension FlatRuleset {
     for set in sets { if let index = set.index { ipsets[index] = set } }
     var flattening = Flattening(family: family, limit: limit, ipsets: ipsets)
     flattening.translates = TrackingHooks(hooks, family).translates
+    flattening.untracks = tables.contains {
+      $0.chains.contains { $0.rules.contains(where: \.untracks) }
+    }
     for entry in Self.entries(family, tables, hooks) { flattening.lay(entry) }
     (stages, rules, origins) = (flattening.stages, flattening.rules, flattening.origins)
+  }
+
+  /// Whether packets may come to some of the rules that are not tracked.
+  package var untracks: Bool {
+    rules.contains { if case .change(.untracked, _) = $0.action { true } else { false } }
   }
 
   /// A base chain that packets enter.
@@ -77,6 +85,16 @@ extension FlatRuleset.Entry {
       hooks[$0].family == .init(family) && hooks[$0].point == base.hook.pointOnTheWay
         && hooks[$0].priority == base.priority && hooks[$0].owner == owner
     }
+  }
+}
+
+extension Rule {
+  fileprivate var untracks: Bool {
+    func untracks(_ target: Target) -> Bool { if case .untrack = target { true } else { false } }
+    return untracks(target)
+      || expressions.contains {
+        if case .target(let target) = $0 { untracks(target) } else { $0 == .untrack }
+      }
   }
 }
 

@@ -59,8 +59,8 @@ package struct FlatRule: Equatable, Sendable {
     case next
     /// A later rule of the same stage is tried next; `rules.upperBound` of the stage never occurs.
     case skip(to: Int)
-    /// The same, with another mark.
-    case change(MarkChange, to: Int)
+    /// The same, with something changed.
+    case change(RuleChange, to: Int)
     /// On to the next stage.
     case accept
     case drop
@@ -83,6 +83,13 @@ package struct FlatRule: Equatable, Sendable {
     /// A connection gets another mark than it has, which most of its packets do not see.
     package static let newMark = Cause.effect("new connection mark")
   }
+}
+
+/// What a rule changes of a packet.
+package enum RuleChange: Hashable, Sendable {
+  case mark(MarkChange)
+  /// Connection tracking does not look at it.
+  case untracked
 }
 
 /// One condition of a flat rule.

@@ -13,7 +13,7 @@ struct FlatWriter {
   private(set) var isFull = false
   private let limit: Int
   private var places: [Int?] = []
-  private var open: [(rule: Int, label: Int, change: MarkChange?)] = []
+  private var open: [(rule: Int, label: Int, change: RuleChange?)] = []
   private var ranges: Int
   private let start: Int
 
@@ -61,9 +61,9 @@ struct FlatWriter {
     if rules.count > before { open.append((before, label.number, nil)) }
   }
 
-  /// The same, with another mark.
+  /// The same, with something changed.
   mutating func change(
-    _ conditions: Conjunction, _ change: MarkChange, to label: Label, origin: Int, counts: Bool
+    _ conditions: Conjunction, _ change: RuleChange, to label: Label, origin: Int, counts: Bool
   ) {
     let before = rules.count
     write(conditions, .next, origin: origin, counts: counts)

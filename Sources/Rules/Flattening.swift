@@ -8,6 +8,8 @@ struct Flattening {
   let ipsets: [UInt16: IPSet]
   /// Whether destinations may be others before they are routed to.
   var translates = false
+  /// Whether there are rules that have packets not tracked.
+  var untracks = false
   private(set) var stages: [FlatRuleset.Stage] = []
   private(set) var rules: [FlatRule] = []
   private(set) var origins: [FlatRuleset.Origin] = []
@@ -28,7 +30,7 @@ struct Flattening {
       writer: FlatWriter(continuing: rules, ranges: ranges, limit: limit),
       translator: Translator(
         family: family, hook: entry.base.hook, table: entry.table, ipsets: ipsets,
-        view: entry.view ?? .plain, translates: translates),
+        view: entry.view ?? .plain, translates: translates, untracks: untracks),
       origins: origins, places: places, work: work,
       workLimit: limit.multipliedReportingOverflow(by: 50).partialValue)
     rules = []  // not to be copied while the layout has them
@@ -188,7 +190,7 @@ private struct Layout {
     }
     let isWhole = effects.count < 2 && branch.outcome == .fallThrough
     for conditions in branch.conditions {
-      if case .mark(let change)? = effects.first {
+      if let change = effects.first?.change {
         writer.change(
           conditions, change, to: isWhole ? after : body, origin: origin, counts: branch.counts)
       } else {
@@ -202,13 +204,11 @@ private struct Layout {
       writer.skip(context, to: after, origin: origin, counts: false)
       writer.place(body)
       for effect in effects.dropFirst() {
-        switch effect {
-        case .connectionMark(let change): punt(context, changing: change, origin)
-        case .mark(let change):
-          let next = writer.label()
-          writer.change(context, change, to: next, origin: origin, counts: false)
-          writer.place(next)
-        }
+        if case .connectionMark(let change) = effect { punt(context, changing: change, origin) }
+        guard let change = effect.change else { continue }
+        let next = writer.label()
+        writer.change(context, change, to: next, origin: origin, counts: false)
+        writer.place(next)
       }
       end(branch.outcome, origin, within: context, return: `return`, after: after)
     }

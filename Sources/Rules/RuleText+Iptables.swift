@@ -36,6 +36,7 @@ extension RuleText {
     case .goto(let chain): ["-g \(chain)"]
     case .reject(let kind): ["-j REJECT --reject-with \(reject(kind))"]
     case .verdictMap(let lookup): [nftables(lookup, PacketWords(), isMap: true)]
+    case .untrack(let alias): [alias ? "-j NOTRACK" : "-j CT --notrack"]
     case .mark(let change) where change.connection == 0:
       ["-j MARK --set-xmark \(hex(change.constant))/\(hex(~change.packet))"]
     case .mark(let change):

@@ -121,7 +121,7 @@ extension RuleText {
     case .goto(let chain): ["goto \(chain)"]
     case .reject(let kind): [nftables(reject: kind)]
     case .verdictMap(let lookup): [nftables(lookup, packet, isMap: true)]
-    case .mark, .connectionMark: ["meta …"]
+    case .mark, .connectionMark, .untrack: ["meta …"]
     case .unknown(let kept): ["\(kept.name) …"]
     }
   }

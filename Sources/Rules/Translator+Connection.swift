@@ -5,9 +5,20 @@ import Introspection
 // NAT is done.
 
 extension Translator {
-  /// nftables' and xtables' bits of the state; before connection tracking nf_ct_get() finds nothing, which
-  /// is INVALID.
-  private var state: ConntrackMatch.States { view == .untracked ? .invalid : .established }
+  /// xtables' bits of the state; before connection tracking nf_ct_get() finds nothing, which is INVALID.
+  private func state(_ connection: SettledConnection) -> ConntrackMatch.States {
+    if connection.isUntracked { return .untracked }
+    return view == .untracked ? .invalid : .established
+  }
+
+  /// nftables' bits of it.
+  private func stateBits(_ connection: SettledConnection) -> UInt128 {
+    connection.isUntracked ? 1 << 6 : UInt128(state(connection).rawValue)
+  }
+
+  private func requireTracked(_ met: inout Conjunction) {
+    if untracks { require(&met, .connection, SettledConnection.tracked) }
+  }
 
   // MARK: iptables
 
@@ -18,13 +29,13 @@ extension Translator {
     guard view != .plain, match.conditions & ~known == 0 else { return unknown("conntrack", met) }
     func asks(_ condition: UInt16) -> Bool { match.conditions & condition != 0 }
     func inverts(_ condition: UInt16) -> Bool { match.inverted & condition != 0 }
-    if view == .untracked {
-      // Without a connection whatever else is asked is as good as met when the state was asked.
-      let isMet = match.states.isDisjoint(with: state) == inverts(ConntrackMatch.state)
-      return constant(asks(ConntrackMatch.state) && isMet, met)
-    }
-    let numbers = SettledConnection.numbers { connection in
-      var states = state
+    let numbers = SettledConnection.numbers(untracked: untracks) { connection in
+      var states = state(connection)
+      if view == .untracked || connection.isUntracked {
+        // Without a connection whatever else is asked is as good as met when the state was asked.
+        let isMet = match.states.isDisjoint(with: states) == inverts(ConntrackMatch.state)
+        return asks(ConntrackMatch.state) && isMet
+      }
       if connection.hasSourceNAT { states.insert(.sourceNAT) }
       if connection.hasDestinationNAT { states.insert(.destinationNAT) }
       if asks(ConntrackMatch.state),
@@ -49,8 +60,15 @@ extension Translator {
     case .plain: unknown("connmark", met)
     case .untracked: constant(false, met)
     default:
-      masked(.connectionMark, UInt128(mark.value), UInt128(mark.mask), mark.negated, met)
+      masked(
+        .connectionMark, UInt128(mark.value), UInt128(mark.mask), mark.negated, tracked(met))
     }
+  }
+
+  private func tracked(_ met: Conjunction) -> Conjunction {
+    var met = met
+    requireTracked(&met)
+    return met
   }
 
   // MARK: Marks
@@ -61,6 +79,8 @@ extension Translator {
     case .mark(let change) where change.connection == 0: [.mark(change)]
     case .mark(let change): withConnection([.mark(change)])
     case .connectionMark(let change): withConnection([.connectionMark(change)])
+    // Behind connection tracking, and where there is none, it does nothing.
+    case .untrack: view == .untracked ? [.untrack] : []
     default: []
     }
   }
@@ -72,6 +92,7 @@ extension Translator {
 
   /// Packets whose connection would get another mark than it has: that is the kernel's to do, and to tell of.
   func changing(_ change: MarkChange, _ met: Conjunction) -> [Conjunction] {
+    let met = tracked(met)
     let (mask, constant) = (~change.connection, change.constant)
     let step =
       change.packet == 0
@@ -103,6 +124,9 @@ extension Translator {
       walk.note("conntrack")
       return true
     }
+    if untracks && key != NFT.Conntrack.state {
+      guard walk.meet({ one($0, requireTracked) }) else { return false }
+    }
     registers.load(.init(source: .conntrack(key, direction: direction), length: length), to)
     if key == NFT.Conntrack.mark { registers.load(mark: MarkChange(connection: .max), to) }
     return true
@@ -114,17 +138,25 @@ extension Translator {
       (value.swapped ? number : Self.swap32(number)) & (value.mask ?? .max)
     }
     switch key {
-    case NFT.Conntrack.state: return .constant(inOrder(UInt128(state.rawValue)))
+    case NFT.Conntrack.state where !untracks:
+      return .constant(inOrder(stateBits(SettledConnection(number: 0))))
+    case NFT.Conntrack.state: return ofConnection { inOrder(stateBits($0)) }
     case NFT.Conntrack.direction:
-      return .narrow(.connection) { $0 & 1 & (value.mask ?? .max) }
-    case NFT.Conntrack.status:
-      return .narrow(.connection) {
-        inOrder(UInt128(SettledConnection(number: UInt8(truncatingIfNeeded: $0)).status))
-      }
+      return ofConnection { ($0.isReply ? 1 : 0) & (value.mask ?? .max) }
+    case NFT.Conntrack.status: return ofConnection { inOrder(UInt128($0.status)) }
     case NFT.Conntrack.mark:
       let mask = value.mask.map { Self.swap32($0) } ?? 0xffff_ffff
       return .wide(.connectionMark, mask: mask, shift: 0, hostOrder: !value.swapped)
     default: return nil
+    }
+  }
+
+  /// Of numbers that there cannot be nothing is met.
+  private func ofConnection(_ value: @escaping (SettledConnection) -> UInt128) -> Loaded {
+    .narrow(.connection) { number in
+      let isPossible = untracks || SettledConnection.tracked.contains(number)
+      return isPossible
+        ? value(SettledConnection(number: UInt8(truncatingIfNeeded: number))) : .max
     }
   }
 

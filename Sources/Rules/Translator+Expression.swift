@@ -39,6 +39,7 @@ extension Translator {
       return range(from, low, high, negated, &walk, &registers)
     case .lookup(let set, let from, let to, let negated):
       return lookup(set, from, to, negated, &walk, &registers)
+    case .untrack: if view == .untracked { walk.take(.untrack) }
     case .counter: return walk.count()
     case .match(let match): return walk.meet { step(match, $0) }
     case .verdict(.continue): break

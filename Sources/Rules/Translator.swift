@@ -31,6 +31,16 @@ struct TranslatedRule {
 enum RuleEffect: Equatable {
   case mark(MarkChange)
   case connectionMark(MarkChange)
+  case untrack
+
+  /// What the packet takes along.
+  var change: RuleChange? {
+    switch self {
+    case .mark(let change): .mark(change)
+    case .untrack: .untracked
+    case .connectionMark: nil
+    }
+  }
 }
 
 /// Puts rules into the terms of flat ones, for packets of a family at a hook.
@@ -42,6 +52,8 @@ struct Translator {
   let view: FlatRuleset.View
   /// Whether destinations may be others before they are routed to.
   let translates: Bool
+  /// Whether there are rules that have packets not tracked.
+  let untracks: Bool
   /// How many elements of sets it went through.
   var work = 0
 
@@ -63,14 +75,14 @@ struct Translator {
 
   init(
     family: RuleFamily, hook: ChainHook, table: TableIndex, ipsets: [UInt16: IPSet],
-    view: FlatRuleset.View, translates: Bool
+    view: FlatRuleset.View, translates: Bool, untracks: Bool
   ) {
     (self.family, self.hook, self.table, self.ipsets) = (family, hook, table, ipsets)
-    (self.view, self.translates) = (view, translates)
+    (self.view, self.translates, self.untracks) = (view, translates, untracks)
   }
 
   mutating func translate(_ rule: Rule, within context: Conjunction) -> TranslatedRule {
-    var walk = RuleWalk(context)
+    var walk = RuleWalk(context, family)
     if table.backend == .iptablesLegacy || rule.expressions.isEmpty {
       for match in rule.matches {
         guard walk.meet({ step(match, $0) }) else { return walk.result }
@@ -98,6 +110,7 @@ struct Translator {
   func end(_ target: Target, _ walk: inout RuleWalk) {
     guard let effects = effects(target) else { return walk.punt(.effect("CONNMARK")) }
     for effect in effects { walk.take(effect) }
+    if untracks && view != .untracked && target.needsConnection { walk.spared = effects.count }
     walk.end(target)
   }
 }
@@ -116,6 +129,9 @@ struct RuleWalk {
   /// Whether there was a condition behind the counter.
   private var narrowed = false
   private var effects: [RuleEffect] = []
+  /// How many of the last effects packets that are not tracked do not have.
+  var spared = 0
+  private let family: RuleFamily
 
   /// Whether something has been changed by then.
   var hasEffects: Bool { !effects.isEmpty }
@@ -123,7 +139,9 @@ struct RuleWalk {
   /// How many alternatives a rule may have.
   static let limit = 20_000
 
-  init(_ context: Conjunction) { alternatives = [context] }
+  init(_ context: Conjunction, _ family: RuleFamily) {
+    (alternatives, self.family) = ([context], family)
+  }
 
   /// Takes one match; false when the rest of the rule has no say any more.
   mutating func meet(_ step: (Conjunction) -> Translator.Step) -> Bool {
@@ -200,7 +218,7 @@ struct RuleWalk {
     if let cause { return punt(cause) }
     let outcome: TranslatedRule.Outcome =
       switch target {
-      case .fallThrough, .mark, .connectionMark: .fallThrough
+      case .fallThrough, .mark, .connectionMark, .untrack: .fallThrough
       case .accept: .accept
       case .drop: .drop
       case .return: .return
@@ -240,10 +258,44 @@ struct RuleWalk {
       if outcome == .fallThrough && !counts && !overlaps && !hasEffects { continue }
       if case .punt = outcome {
         result.branches.append(.init(conditions: conditions, outcome: outcome, counts: false))
+      } else if spared > 0 {
+        let rest = effects.dropLast(spared)
+        append(only(conditions, SettledConnection.tracked), effects, outcome, counts)
+        if outcome == .fallThrough && !counts && rest.isEmpty { continue }
+        append(only(conditions, SettledConnection.untracked), Array(rest), outcome, counts)
       } else {
-        result.branches.append(
-          .init(conditions: conditions, effects: effects, outcome: outcome, counts: counts))
+        append(conditions, effects, outcome, counts)
       }
+    }
+  }
+}
+
+extension RuleWalk {
+  private mutating func append(
+    _ conditions: [Conjunction], _ effects: [RuleEffect], _ outcome: TranslatedRule.Outcome,
+    _ counts: Bool
+  ) {
+    if conditions.isEmpty { return }
+    result.branches.append(
+      .init(conditions: conditions, effects: effects, outcome: outcome, counts: counts))
+  }
+
+  private func only(_ conditions: [Conjunction], _ connections: ValueSet) -> [Conjunction] {
+    conditions.map { conditions in
+      var conditions = conditions
+      conditions.require(.connection, connections, family)
+      return conditions
+    }.filter(\.isPossible)
+  }
+}
+
+extension Target {
+  /// Whether it does nothing where there is no connection.
+  fileprivate var needsConnection: Bool {
+    switch self {
+    case .connectionMark: true
+    case .mark(let change): change.connection != 0
+    default: false
     }
   }
 }

@@ -35,7 +35,8 @@ extension Kernel {
         let fresh = try fpd.graph()
         guard followed["interfaces"] == fresh["interfaces"] else {
           try fpd.wait()
-          let later = try fpd.graph()["interfaces"] == fresh["interfaces"] ? "still" : "not any more"
+          let later =
+            try fpd.graph()["interfaces"] == fresh["interfaces"] ? "still" : "not any more"
           Issue.record(
             """
             \(Self.differences(followed, fresh)) (a moment later the second is \(later) so) \

@@ -33,6 +33,7 @@ extension Kernel {
       ContractGroup("netfilter and IPsec", on: .router, ContractEgressCases.netfilter),
       ContractGroup("iptables-legacy", on: .router, ContractEgressCases.legacy),
       ContractGroup("marks", on: .router, ContractMarkCases.marks),
+      ContractGroup("connection tracking", on: .router, ContractTrackingCases.cases),
       ContractGroup("sockets", on: .router, ContractSocketCases.sockets),
       ContractGroup("segments", on: .router, ContractSocketCases.segments),
       ContractGroup("containers", on: .router, hooks: ["tc"], ContractPeerCases.peers),

@@ -67,7 +67,10 @@ extension MatrixIPTables {
     tracked("-m connbytes --connbytes 1000 --connbytes-dir both --connbytes-mode packets"),
     tracked("-m helper --helper ftp"), tracked("-m connlimit --connlimit-above 500"),
     tracked("mangle: -A FORWARD -d $D -j CONNMARK --set-mark 1"),
-    tracked("raw: -A PREROUTING -d $D -j CT --notrack"),
+    // Let off it is the fast path's, and others to the same place are not.
+    MatrixCase(
+      "raw: -A PREROUTING -d $D -p udp -m udp --dport 53 -j CT --notrack", misses: [.udp(53)],
+      left: [.udp(54), .tcp(53, .syn)], any),
     tracked("nat: -A PREROUTING -d $D -p udp -m udp --dport 53 -j DNAT --to-destination $E"),
     tracked("nat: -A POSTROUTING -d $D -p udp -j MASQUERADE"),
   ]

@@ -35,13 +35,29 @@ extension Kernel {
       for (rule, line) in zip(chain.rules, saved) { #expect(text.text(rule) == line) }
     }
 
+    @Test(arguments: ["iptables-legacy", "iptables-nft"])
+    func whatIsNotTrackedIsWrittenAsIptablesSaveWritesIt(_ tool: String) throws {
+      let namespace = try Namespace("text", ipv6: .quiet)
+      let rules = ["-j CT --notrack", "-p udp -j NOTRACK", "-p tcp -j CT --zone 5"]
+      for rule in rules { try namespace.run("\(tool) -t raw -A PREROUTING \(rule)") }
+      let tables = try tool.hasSuffix("legacy") ? namespace.legacy() : namespace.nftables()
+      let chain = try #require(tables.first?.chain(named: "PREROUTING"))
+      let text = RuleText(tables[0], sets: [])
+      let saved = try namespace.run("\(tool)-save -t raw").output.split(separator: "\n")
+        .filter { $0.hasPrefix("-A PREROUTING") }
+        .map { String($0.dropFirst("-A PREROUTING ".count)) }
+      #expect(chain.rules.dropLast().map { text.text($0) } == saved.dropLast())
+      #expect(chain.rules.map(\.target).dropFirst(2).allSatisfy { !$0.isUntrack })
+    }
+
     @Test func rulesAreWrittenAsNftListsThem() throws {
       let namespace = try Namespace("text")
       let rules = [
         "ip saddr 10.0.0.0/8 tcp dport { 80, 443 } counter packets 0 bytes 0 drop",
         "ip saddr { 10.1.0.0/16, 10.3.0.1-10.3.0.9 } accept", "meta mark set 0x00000005",
         "udp dport 53 meta mark set meta mark & 0xfffffff0 | 0x00000005 accept",
-        "ct mark set meta mark", "meta mark set ct mark & 0x000000ff counter packets 0 bytes 0",
+        "ct mark set meta mark", "udp dport 9 notrack",
+        "meta mark set ct mark & 0x000000ff counter packets 0 bytes 0",
         "ip daddr 10.0.0.1-10.0.0.9 tcp flags syn / fin,syn drop", "tcp flags syn drop",
         "ip6 daddr != 2001:db8::/32 udp sport 5-9 jump other",
         "iifname \"eth*\" oifname != \"e1\" meta mark 0x00000005 ct state established,related accept",
@@ -78,4 +94,8 @@ extension Kernel {
       }
     }
   }
+}
+
+extension Target {
+  fileprivate var isUntrack: Bool { if case .untrack = self { true } else { false } }
 }

@@ -103,7 +103,7 @@ struct connection {
 	u8 is_stale; /* the kernel waits for an acknowledgement that passed by here */
 	u8 spare;
 	u32 barrier;
-	u32 spare_word;		       /* what follows begins at a multiple of eight */
+	u32 stranger;		       /* why it is the kernel's if it is tracked; 0: it is not */
 	struct connection_query query; /* what the kernel was asked */
 #if JUDGES_RULES
 	struct filter_key key; /* for firewall.h */
@@ -525,6 +525,36 @@ __attribute__((noinline)) s32 fp_connection_renew(CONTEXT *context, struct conne
 	return 1;
 }
 
+#if JUDGES_RULES && FILTER_UNTRACKS
+/*
+ * A packet that belongs to no connection that programs may carry. It is the kernel's, unless the rules before
+ * connection tracking have it dropped or not tracked: then neither what the kernel has in its table matters, nor what
+ * it would say to the packet's transport.
+ */
+fp_inline outcome fp_connection_without(struct packet *packet, struct connection *known,
+					outcome reason)
+{
+	if (reason == REASON_FRAGMENT || fp_has_connection(packet))
+		return reason;
+	known->stranger = reason;
+	known->settled = CONNECTION_NONE;
+	known->is_old = known->is_watched = known->is_stale = 0;
+	known->translates = 0;
+	known->masqueraded_for = 0;
+	known->mark = 0;
+	/* it leaves with what it came with */
+	const u16 *ports = (const u16 *)(packet->ipv4 + 1);
+	known->source = packet->ipv4->source;
+	known->destination = packet->ipv4->destination;
+	known->source_port = known->destination_port = 0;
+	if ((const void *)(ports + 2) <= packet->end) {
+		known->source_port = ports[0];
+		known->destination_port = ports[1];
+	}
+	return GO_ON;
+}
+#endif
+
 /* GO_ON where `packet->connection` is known, and the packet belongs to it. */
 fp_inline outcome fp_connection_ask(struct packet *packet, int only_asks)
 {
@@ -536,7 +566,13 @@ fp_inline outcome fp_connection_ask(struct packet *packet, int only_asks)
 	known->header = packet->header;
 	known->only_asks = only_asks != 0;
 	packet->connection = known;
-	return fp_connection_find(packet->context, known);
+	outcome result = fp_connection_find(packet->context, known);
+#if JUDGES_RULES && FILTER_UNTRACKS
+	known->stranger = 0;
+	if (result != GO_ON)
+		return fp_connection_without(packet, known, result);
+#endif
+	return result;
 }
 
 /* nf_nat_oif_changed(): whether the connection may leave by the device that has turned out to send. */

@@ -144,6 +144,7 @@ extension Target {
       return .reject(kind)
     }
     if let marks = marks(name, revision, info) { return marks }
+    if let untrack = untrack(name, revision, info) { return untrack }
     return .unknown(UnknownExtension(name, revision: revision, info))
   }
 
@@ -164,6 +165,19 @@ extension Target {
       case 2: return .mark(MarkChange(packet: ~third, connection: second))
       default: return nil
       }
+    default: return nil
+    }
+  }
+
+  /// xt_ct_tg_check(): `struct xt_ct_target_info` begins with its flags, of which this one has the others ignored.
+  private static func untrack(_ name: String, _ revision: UInt8, _ info: Bytes) -> Target? {
+    switch (name, revision) {
+    case ("NOTRACK", 0): return .untrack(alias: true)
+    case ("CT", 0...2):
+      guard let flags = info.load(0, as: UInt16.self), flags & ~3 == 0, flags & 1 != 0 else {
+        return nil
+      }
+      return .untrack(alias: flags & 2 != 0)
     default: return nil
     }
   }

@@ -18,6 +18,8 @@ package enum Target: Hashable, Sendable {
   case mark(MarkChange)
   /// Its connection does (CONNMARK --set-mark, --save-mark).
   case connectionMark(MarkChange)
+  /// The packet is not to be tracked (CT --notrack; or NOTRACK, as it was once called and can be still).
+  case untrack(alias: Bool)
   /// An extension that is known by name alone: its effect is not.
   indirect case unknown(UnknownExtension)
 }

@@ -94,6 +94,19 @@ extension World {
           "-A FORWARD -m conntrack --ctstate DNAT -j ACCEPT", "-A FORWARD -d 10.0.3.2/32 -j DROP",
         ]
       ),
+      (
+        20,
+        [
+          "-t raw -A PREROUTING -p udp --dport 53 -j CT --notrack",
+          "-t raw -A PREROUTING -s 10.0.1.0/24 -p tcp --dport 443 -j NOTRACK",
+          "-t raw -A PREROUTING -p icmp -m conntrack ! --ctstate UNTRACKED -j CT --notrack",
+          "-t raw -A PREROUTING -p udp --dport 2222 -j DROP",
+          "-t mangle -A PREROUTING -j CONNMARK --restore-mark",
+          "-A FORWARD -m mark --mark 2 -j DROP", "-A FORWARD -m conntrack --ctstate UNTRACKED",
+          "-A FORWARD -m conntrack --ctstate NEW,INVALID -i p3 -j DROP",
+          "-A FORWARD -m connmark ! --mark 1 -m conntrack --ctdir REPLY -j ACCEPT",
+        ]
+      ),
     ])
     build += rules.map { "\(tool) \($0)" }
     if chance.percent(25) {
@@ -101,9 +114,13 @@ extension World {
         """
         nft -f -
         table inet fw {
+          chain early {
+            type filter hook prerouting priority raw;
+            \(chance.percent(50) ? "udp dport 80 notrack" : "counter")
+          }
           chain forward {
             type filter hook forward priority filter; policy drop;
-            ct state vmap { established : accept, related : accept, invalid : drop }
+            ct state vmap { established : accept, related : accept, untracked : accept, invalid : drop }
             iifname "p1" counter accept
             ct status dnat accept
           }

@@ -222,7 +222,7 @@ import Testing
       (.other(UnknownExtension("limit")), .effect("limit")),
       (.metaWrite(key: 3, from: first), .effect("meta set")),
       (.conntrackWrite(key: 3, direction: 2, from: first), .effect("ct set")),
-      (.reject(type: 0, code: 0), .effect("reject")), (.untrack, .effect("notrack")),
+      (.reject(type: 0, code: 0), .effect("reject")),
       (.other(UnknownExtension("new thing")), .unknown("new thing")),
       (.other(UnknownExtension("payload")), .effect("payload set")),
       (.other(UnknownExtension("meta")), .unknown("meta")),

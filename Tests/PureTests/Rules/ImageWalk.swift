@@ -130,9 +130,14 @@ struct ImageWalk {
       if to & ClassifierLayout.ruleEnds != 0 {
         return finish(to & ~ClassifierLayout.ruleEnds, met)
       }
-      from = Int(to & ~(ClassifierLayout.ruleIsLast | ClassifierLayout.ruleChanges))
-      if to & ClassifierLayout.ruleChanges != 0 {
-        packet.mark = mark(Int(what >> 48) - 1, packet)
+      let changes = ClassifierLayout.ruleChanges | ClassifierLayout.ruleUntracks
+      from = Int(to & ~(ClassifierLayout.ruleIsLast | changes))
+      if to & changes != 0 {
+        if to & ClassifierLayout.ruleUntracks != 0 {
+          packet.connection.number |= SettledConnection.untrackedBit
+        } else {
+          packet.mark = mark(Int(what >> 48) - 1, packet)
+        }
         rows = self.rows(packet) ?? rows
         words = self.words(rows)
       }

@@ -63,6 +63,7 @@ struct KernelInterpreter {
     for point in [NetfilterHook.Point.prerouting, .forward, .postrouting] {
       for hook in hooks where hook.point == point {
         packet.pass(hook, whole)
+        if packet.connection.isMissing && packet.progress.tracking == .done { return nil }
         guard let (table, chain, base) = tables.chain(at: hook) else { continue }
         switch walk(table, chain, base) {
         case .accept: continue
@@ -132,12 +133,20 @@ struct KernelInterpreter {
         packet.mark = change.mark(packet.mark, packet.connection.mark)
       }
       return .next
+    case .untrack:
+      untrack()
+      return .next
     case .connectionMark(let change):
       if packet.progress.tracking == .never { return .kernel }
       let isSame = change.mark(packet.mark, packet.connection.mark) == packet.connection.mark
       return !found || isSame ? .next : .kernel
     default: return Self.answer(target)
     }
+  }
+
+  /// xt_ct_target() and nft_notrack_eval().
+  private mutating func untrack() {
+    if packet.progress.tracking == .notYet { packet.progress.tracking = .left }
   }
 
   private static func answer(_ target: Target) -> Answer {
@@ -237,6 +246,7 @@ struct KernelInterpreter {
         if packet.progress.tracking == .never { return .kernel }
         let mark = held(from, 4).withUnsafeBytes { $0.load(as: UInt32.self) }
         if packet.progress.tracking == .done && mark != packet.connection.mark { return .kernel }
+      case .untrack: untrack()
       case .fib: guard guess() else { return .next }
       default: return .kernel
       }

@@ -56,6 +56,10 @@ extension RandomTables {
 
   mutating func connection() -> TestConnection {
     var connection = TestConnection()
+    if chance(25) {
+      connection.isMissing = true
+      return connection
+    }
     connection.isReply = chance(50)
     connection.mark = pick([0, 1, 5, 0x100, 0x1ff])
     for bit in [0x01, 0x10, 0x20, 0x80, 0x100] as [UInt16] where chance(40) {

@@ -38,13 +38,14 @@ extension RandomTables {
       return list
     }
     while chance(12) { list += marks() }
+    if tracked && chance(6) { list.append(.untrack) }
     switch target {
     case .accept: list.append(.verdict(.accept))
     case .drop: list.append(.verdict(.drop))
     case .return: list.append(.verdict(.return))
     case .jump(let chain): list.append(.verdict(.jump(chain)))
     case .goto(let chain): list.append(.verdict(.goto(chain)))
-    case .mark, .connectionMark: list.append(.target(target))
+    case .mark, .connectionMark, .untrack: list.append(.target(target))
     case .reject: list.append(.reject(type: 0, code: 0))
     case .unknown: list.append(.other(UnknownExtension("log")))
     default: break

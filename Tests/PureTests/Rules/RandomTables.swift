@@ -112,6 +112,7 @@ struct RandomTables {
       return chance(75) ? .jump(name) : .goto(name)
     }
     if chance(25) { return marks() }
+    if tracked && chance(10) { return .untrack(alias: chance(50)) }
     return pick([.fallThrough, .accept, .drop, .return, .fallThrough, .drop])
   }
 

@@ -107,6 +107,23 @@ import Testing
         let found = flat.judge(changing: &leaving)
         met[found.judgement.name, default: 0] += 1
         for stage in flat.stages { met["\(stage.view)", default: 0] += 1 }
+        if packet.connection.isMissing && isTracked && !leaving.connection.isUntracked {
+          // The kernel's, unless rules drop it before.
+          var kernel = KernelInterpreter(packet) { false }
+          guard let expected = kernel.judge(tables, hooks) else { continue }
+          met["stranger \(expected)", default: 0] += 1
+          if !found.judgement.isPunt, found.judgement != expected || found.counted != kernel.counted
+          {
+            Issue.record("seed \(seed): \(found), not \(expected) \(kernel.counted)")
+            return
+          }
+          continue
+        }
+        if leaving.connection.isUntracked {
+          // What was translated is the kernel's then.
+          if packet.connection.arriving != nil || packet.connection.leaving != nil { continue }
+          met["not tracked \(found.judgement.name)", default: 0] += 1
+        }
         switch found.judgement {
         case .punt(.unknown("fragment")) where packet.laterFragment: continue
         case .punt(.unknown("before NAT")), .punt(.unknown("behind NAT")):
@@ -144,6 +161,7 @@ import Testing
     for (name, least) in [
       "accept": 5000, "drop": 5000, "before NAT": 50, "behind NAT": 100, "conntrack": 100,
       "untracked": 5000, "arriving": 2000, "routed": 20_000, "leaving": 2000, "plain": 2000,
+      "stranger drop": 500, "not tracked accept": 50, "not tracked drop": 300,
     ] {
       #expect(met[name, default: 0] > least, "\(name): \(met)")
     }

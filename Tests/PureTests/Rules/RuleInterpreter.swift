@@ -76,7 +76,10 @@ extension FlatRuleset {
           place = target
         case .change(let change, let target):
           precondition(target > place)
-          packet.mark = change.mark(packet.mark, packet.connection.mark)
+          switch change {
+          case .mark(let change): packet.mark = change.mark(packet.mark, packet.connection.mark)
+          case .untracked: packet.connection.isUntracked = true
+          }
           place = target
         case .accept: continue stages
         case .drop: return RuleOutcome(judgement: .drop, counted: counted)

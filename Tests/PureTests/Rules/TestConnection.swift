@@ -5,6 +5,10 @@ import Rules
 /// A connection as the kernel has it: two-way, assured and confirmed, whatever else.
 struct TestConnection: Equatable {
   var isReply = false
+  /// There is none that is like that.
+  var isMissing = false
+  /// The packet belongs to none because rules have said so.
+  var isUntracked = false
   var mark: UInt32 = 0
   /// `IPS_*` beside those three: EXPECTED 1, SRC_NAT 0x10, DST_NAT 0x20, SRC_NAT_DONE 0x80, DST_NAT_DONE 0x100.
   var more: UInt16 = 0
@@ -27,13 +31,14 @@ struct TestConnection: Equatable {
     if more & 0x020 != 0 { number += 8 }
     if more & 0x080 != 0 { number += 16 }
     if more & 0x100 != 0 { number += 32 }
-    return number
+    if isMissing { number = 64 }
+    return isUntracked ? number + 128 : number
   }
 }
 
 /// How far the kernel is with a packet.
 struct TestProgress: Equatable {
-  enum Tracking { case never, notYet, done }
+  enum Tracking { case never, notYet, done, left }
   var tracking = Tracking.never
   /// Its destination is still to be translated; its source has been.
   var isBeforeNAT = false
@@ -55,11 +60,11 @@ extension TestPacket {
   /// Behind a hook of the kernel's own, for a packet that was `whole` between NAT in and out.
   mutating func pass(_ hook: NetfilterHook, _ whole: TestPacket) {
     switch (hook.owner, hook.point) {
-    case (.conntrack, .prerouting): progress.tracking = .done
+    case (.conntrack, .prerouting) where progress.tracking == .notYet: progress.tracking = .done
     case (.nat, .prerouting) where progress.tracking == .done:
       (destination, destinationPort) = (whole.destination, whole.destinationPort)
       progress.isBeforeNAT = false
-    case (.nat, .postrouting):
+    case (.nat, .postrouting) where progress.tracking == .done:
       guard let leaving = connection.leaving else { break }
       (source, sourcePort) = leaving
       progress.isBehindNAT = true
@@ -75,7 +80,12 @@ extension TestPacket {
     let (flags, invert) = (match.conditions, match.inverted)
     let found = progress.tracking == .done
     // ESTABLISHED and ESTABLISHED_REPLY are one state.
-    var statebit: UInt16 = found ? 1 << 1 : 1 << 0
+    var statebit: UInt16 =
+      switch progress.tracking {
+      case .done: 1 << 1
+      case .left: 1 << 8
+      default: 1 << 0
+      }
     if flags & 1 != 0 {
       if found {
         if connection.status & 0x10 != 0 { statebit |= 1 << 6 }
@@ -95,7 +105,7 @@ extension TestPacket {
   func meets(connectionMark mark: MaskedMatch) -> Bool? {
     switch progress.tracking {
     case .never: nil
-    case .notYet: false
+    case .notYet, .left: false
     case .done: (connection.mark & mark.mask == mark.value) != mark.negated
     }
   }
@@ -106,8 +116,10 @@ extension TestPacket {
   func connection(_ key: UInt32) -> Loaded {
     func host(_ number: UInt32) -> Loaded { .bytes(withUnsafeBytes(of: number) { Array($0) }) }
     if progress.tracking == .never { return .unknown }
-    if key == 0 { return host(progress.tracking == .done ? 2 : 1) }
-    if progress.tracking == .notYet { return .breaks }
+    if key == 0 {
+      return host(progress.tracking == .done ? 2 : progress.tracking == .left ? 1 << 6 : 1)
+    }
+    if progress.tracking != .done { return .breaks }
     switch key {
     case 1: return .bytes([connection.isReply ? 1 : 0, 0, 0, 0])
     case 2: return host(UInt32(connection.status))

@@ -78,7 +78,7 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
     case .connectionsAllXDP, .connectionsAllTC, .bridgeConnectionsAllTC:
       ClassifierShape(
         fields: (1 << 18) - 1, summary: 4, size: 1 << 22, counters: 16_384, checks: 0b1_1111_1111,
-        precedesTracking: true)
+        precedesTracking: true, untracks: true)
     case .bridgeFilterSetTC:
       ClassifierShape(
         fields: (1 << 14) - 1, summary: 0, size: 1 << 16, counters: 64, checks: 0b11_1111)

@@ -92,6 +92,7 @@ enum {
 #define FILTER_COUNTERS 16384
 #define FILTER_CHECKS 511
 #define FILTER_ASKS_KERNEL 1
+#define FILTER_UNTRACKS 1
 /* Packets belong to connections, whose addresses may be translated. */
 #define FOLLOWS_CONNECTIONS 1
 #define CONNECTIONS_TRANSLATE 1
