@@ -94,11 +94,11 @@ struct packet {
 	u64 bridge;
 	u64 egress; /* the net_device it goes out by */
 	u32 egress_index;
+	u32 mark;
 	u64 new_destination; /* MAC addresses as words, when routed */
 	u64 new_source;
 #if JUDGES_RULES
 	struct filter *filter; /* what it met, when rules have been asked */
-	u32 mark;
 #endif
 #if FOLLOWS_CONNECTIONS
 	struct connection *connection; /* what is known of it, once it has been found */

@@ -66,19 +66,30 @@ fp_inline outcome judge_sent(u64 skb)
 	return GO_ON;
 }
 
+/* The other end of a cable, and whether it is in this namespace. */
+fp_inline u64 peer_of(struct device device)
+{
+#if HAS_veth_priv_peer && HAS_net_device_priv
+	return (u64)live(device.address + OFFSET(net_device, priv), veth_priv, peer);
+#else
+	(void)device;
+	return 0;
+#endif
+}
+
+fp_inline int is_elsewhere(const struct packet *packet, u64 peer)
+{
+	return peer && (u64)live(peer, net_device, nd_net) != packet->network;
+}
+
 /*
  * Behind the driver of a veth nothing tells whether a frame has a tag beside it. It has none when the other
  * end writes tags into its frames (`ethtool -K DEVICE txvlan off` there).
  */
 fp_inline int sender_writes_tags(struct device device)
 {
-#if HAS_veth_priv_peer && HAS_net_device_priv
-	u64 peer = (u64)live(device.address + OFFSET(net_device, priv), veth_priv, peer);
+	u64 peer = peer_of(device);
 	return peer && !(live(peer, net_device, features) & DEVICE_LAYS_TAGS_ASIDE);
-#else
-	(void)device;
-	return 0;
-#endif
 }
 
 fp_inline u64 fp_xdp_device(struct xdp_md *context)
@@ -100,15 +111,16 @@ fp_inline outcome fp_xdp_enter(struct packet *packet, struct device *device)
 			outcome result = judge_sent(sent);
 			if (result != GO_ON)
 				return result;
-#if JUDGES_RULES
 			packet->mark = live_u32(sent, OFFSET(sk_buff, mark));
-#endif
 		}
 	}
 #endif
 	if (BEHIND_VETH) {
 		if (!sender_writes_tags(*device))
 			return REASON_VLAN_OFFLOAD;
+		/* nor whether it has a mark, which only a sender in this namespace can have given it */
+		if (JUDGES_RULES && !is_elsewhere(packet, peer_of(*device)))
+			return REASON_PACKET_MARK;
 	} else if (!DEVICE_IS_VETH && of_device(*device, features) & DEVICE_STRIPS_TAGS) {
 		return REASON_VLAN_OFFLOAD;
 	}
@@ -122,35 +134,26 @@ fp_inline outcome fp_xdp_is_ours(const struct packet *packet, struct device devi
 	return mac_word(packet->ethernet->destination) == own ? GO_ON : REASON_OTHER_HOST;
 }
 
-#if CHANGES_MARKS
 /* Frames have no mark: nobody behind the device may ask for it, as the other end of a cable here could. */
 fp_inline int nobody_sees_mark(const struct packet *packet, struct device from,
 			       struct device egress)
 {
 	if (of_device(egress, hardware))
 		return 1;
-#if DEVICE_IS_VETH && HAS_veth_priv_peer && HAS_net_device_priv
-	if (of_device(from, netdev_ops) == of_device(egress, netdev_ops)) {
-		u64 private = egress.address + OFFSET(net_device, priv);
-		u64 peer = (u64)live(private, veth_priv, peer);
-		return peer && (u64)live(peer, net_device, nd_net) != packet->network;
-	}
-#else
-	(void)packet, (void)from;
-#endif
-	return 0;
+	return DEVICE_IS_VETH && of_device(from, netdev_ops) == of_device(egress, netdev_ops) &&
+	       is_elsewhere(packet, peer_of(egress));
 }
-#endif
 
+#if CHANGES_MARKS
+#define MAY_BE_MARKED 1
+#else
+#define MAY_BE_MARKED DEVICE_IS_VETH
+#endif
 fp_inline outcome fp_xdp_redirect(struct packet *packet, struct device from)
 {
 	struct device egress = device_at(packet->egress);
-#if CHANGES_MARKS
-	if (packet->mark && !nobody_sees_mark(packet, from, egress))
-		return REASON_RULE_EFFECT;
-#else
-	(void)from;
-#endif
+	if (MAY_BE_MARKED && packet->mark && !nobody_sees_mark(packet, from, egress))
+		return REASON_PACKET_MARK;
 	return fp_device_redirect(egress);
 }
 

@@ -84,6 +84,18 @@ extension FlatRuleset.Entry {
     return hooks.indices.filter {
       hooks[$0].family == .init(family) && hooks[$0].point == base.hook.pointOnTheWay
         && hooks[$0].priority == base.priority && hooks[$0].owner == owner
+        && hooks[$0].mayCall(table.family)
+    }
+  }
+}
+
+extension NetfilterHook {
+  /// Tables of two families may have a name in common; nf_tables calls chains of theirs by two functions.
+  fileprivate func mayCall(_ family: RuleFamily) -> Bool {
+    switch function.split(separator: " ").first {
+    case "nft_do_chain_inet": family == .inet
+    case "nft_do_chain_ipv4", "nft_do_chain_ipv6": family != .inet
+    default: true
     }
   }
 }

@@ -30,10 +30,12 @@ extension Derivation {
     let firewall = surroundings.firewall
     // Where rules could be asked for bridged packets, these are left to the kernel, and only those that are
     // routed are worth a program: rules are asked for them once, at the bridge or behind it (ip_sabotage_in()),
-    // and twice if the bridge is itself part of something, such as a VRF.
+    // and twice if the bridge is itself part of something, such as a VRF, or if something stands in front of that
+    // function.
     let free =
       !slowPath[judged...].contains { all.contains($0.reason) } && firewall.hooksKnown
-      && !(firewall.mayAskForBridged && (!firewall.decides || bridge.master != nil))
+      && !(firewall.mayAskForBridged
+        && (!firewall.decides || !firewall.sabotagesFirst || bridge.master != nil))
     if port != nil, free {
       fast.insert(.bridge)
       bridgesForRouter = firewall.mayAskForBridged

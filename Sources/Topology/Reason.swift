@@ -96,6 +96,7 @@ package enum Reason: String, CaseIterable, Sendable {
   case qinq
   case ruleUnknown = "rule-unknown"
   case ruleEffect = "rule-effect"
+  case packetMark = "packet-mark"
   case rulesTooMany = "rules-too-many"
   case rulesMet = "rules-met"
 
@@ -202,6 +203,8 @@ package enum Reason: String, CaseIterable, Sendable {
     case .unreadable: "this part of the kernel's configuration could not be read"
     case .ruleUnknown: "it may meet a rule with a match or target that is not understood"
     case .ruleEffect: "it meets a rule that does what only the kernel can"
+    case .packetMark:
+      "somebody may ask for the packet's mark, which XDP does not know or take along"
     case .rulesTooMany: "it may meet a rule of a ruleset or list that is longer than is followed"
     case .rulesMet: "it meets more rules than are counted for one packet"
     }
@@ -224,6 +227,7 @@ extension Reason {
     .vlanProtocol, .vlanStatistics, .qinq, .ruleUnknown, .ruleEffect, .rulesTooMany, .rulesMet,
     .localRoutes, .rulesChanged, .fragment, .connectionNew, .connectionState, .connectionWindow,
     .connectionExtension, .connectionProtocol, .connectionChecksum, .natEgress,
+    .packetMark,
   ]
 
   /// The first counter of a reason.
@@ -256,7 +260,7 @@ extension Reason {
       .samePort, .isolatedPort, .vlanNotAllowed, .vlanProtocol, .vlanStatistics, .qinq:
       "bridge"
     case .egressDown, .egressDevice, .egressCannotRedirect, .egressQdisc, .foreignEgress,
-      .netfilterEgress:
+      .netfilterEgress, .packetMark:
       "egress"
     case .netfilterHook, .unmodelledRules, .filterRules, .rulesUnwatched, .rulesChanged,
       .conntrack, .nat, .fragment, .connectionNew, .connectionState, .connectionWindow,

@@ -82,6 +82,8 @@ struct Firewall {
   var backends: [String] = []
   var tables: [String] = []
   var dropsByDefault = false
+  /// Who is asked first of what arrives for IPv4.
+  private var firstArrival: NetfilterHook.Owner?
   var conntrack = false
   var natTables: [String] = []
   var natHooks = false
@@ -139,6 +141,9 @@ struct Firewall {
   /// Whether a bridge may have bridged packets meet rules, now or as soon as it is told to.
   var mayAskForBridged: Bool { bridgeNetfilter && !letsRoutedPass }
 
+  /// Whether what a bridge has had meet prerouting's rules meets none of them a second time.
+  var sabotagesFirst: Bool { firstArrival == .bridgeNetfilter }
+
   /// Whether it meets rules, and they can be looked up.
   var judges: Bool {
     guard let summary, isUnderstood, !rulesets.isEmpty else { return false }
@@ -187,6 +192,7 @@ struct Firewall {
   }
 
   private mutating func take(_ hook: NetfilterHook) {
+    if hook.family == .ipv4, hook.point == .prerouting { firstArrival = firstArrival ?? hook.owner }
     switch (hook.family, hook.owner) {
     case (.ipv4, .conntrack): conntrack = true
     case (.ipv4, .nat): natHooks = true

@@ -87,7 +87,7 @@ enum ContractMarkCases {
         ],
         undo: [
           "nft: delete table netdev d", "nft: delete table ip t", "ip link del x1",
-        ], good, observe: ["nft list table netdev d"], sees: 0, .punted("rule-effect"), tc: .fast),
+        ], good, observe: ["nft list table netdev d"], sees: 0, .punted("packet-mark"), tc: .fast),
     ]
   }()
 }

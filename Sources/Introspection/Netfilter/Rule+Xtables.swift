@@ -162,7 +162,8 @@ extension Target {
       switch mode {
       case 0: return .connectionMark(MarkChange(connection: ~second, constant: first))
       case 1: return .connectionMark(MarkChange(packet: third, connection: ~second))
-      case 2: return .mark(MarkChange(packet: ~third, connection: second))
+      // Without a connection nothing is done: a change that takes nothing of one's mark is not taken for MARK.
+      case 2 where second != 0: return .mark(MarkChange(packet: ~third, connection: second))
       default: return nil
       }
     default: return nil

@@ -65,9 +65,18 @@ import Testing
     other.chains[0].base?.hook = .prerouting
     flat = FlatRuleset(
       family: .ip, tables: [one, other], hooks: [one.hook, .conntrack, other.hook])
+    #expect(flat.stages.map(\.view) == [.untracked, .routed])
+    // Where the functions do not tell them apart.
+    let vague = [one.hook, other.hook].map { hook in
+      var hook = hook
+      hook.function = "nft_do_chain"
+      return hook
+    }
+    flat = FlatRuleset(
+      family: .ip, tables: [one, other], hooks: [vague[0], .conntrack, vague[1]])
     #expect(flat.judge(TestPacket()).judgement == punt)
     flat = FlatRuleset(
-      family: .ip, tables: [one, other], hooks: [.conntrack, one.hook, other.hook])
+      family: .ip, tables: [one, other], hooks: [.conntrack, vague[0], vague[1]])
     #expect(flat.judge(TestPacket()).judgement == .accept)
     #expect(flat.stages.map(\.view) == [.routed, .routed])
   }

@@ -61,6 +61,33 @@ import Testing
     #expect(list.stages.map(\.table) == ["b", "filter", "a"])
   }
 
+  /// So do chains of one name in tables of one name of two families.
+  @Test(arguments: [false, true]) func chainsOfOneNameInTwoFamiliesStandAsTheKernelHasThem(
+    isLatest: Bool
+  ) {
+    let kinds: [RuleFamily] = [.ip, .inet]
+    let tables = kinds.map { family in
+      var table = RuleTable(family: family, name: "filter", backend: .nftables)
+      table.chains = [
+        Chain(
+          name: "forward",
+          base: BaseChain(hook: .forward, priority: 0, type: "filter", policy: .accept))
+      ]
+      return table
+    }
+    let functions = ["nft_do_chain_ipv4", "nft_do_chain_inet"]
+    let hooks = (isLatest ? functions.reversed() : functions).map {
+      NetfilterHook(
+        family: .ipv4, point: .forward, priority: 0, function: $0, table: "filter", chain: "forward"
+      )
+    }
+    let list = FlatRuleset(family: .ip, tables: tables, hooks: hooks)
+    let families = list.stages.map {
+      list.origins[list.rules[$0.rules.upperBound - 1].origin].family
+    }
+    #expect(families == (isLatest ? kinds.reversed() : kinds))
+  }
+
   @Test func policiesOfIptablesCountAndThoseOfNftablesDoNot() {
     #expect(RuleTable.legacy([], policy: .drop).flat().judge(all).judgement == .drop)
     #expect(RuleTable.legacy([]).flat().count(all, "BASE", 0) == 1)

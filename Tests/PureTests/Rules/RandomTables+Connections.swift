@@ -21,7 +21,8 @@ extension RandomTables {
     for table in tables {
       for chain in table.chains {
         guard let base = chain.base, let point = base.hook.pointOnTheWay else { continue }
-        let function = table.backend == .iptablesLegacy ? "ipt_do_table" : "nft_do_chain_ipv4"
+        let nft = table.family == .inet ? "nft_do_chain_inet" : "nft_do_chain_ipv4"
+        let function = table.backend == .iptablesLegacy ? "ipt_do_table" : nft
         hooks.append(hook(function, point, base.priority, table.name, chain.name))
       }
     }

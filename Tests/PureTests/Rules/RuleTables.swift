@@ -109,7 +109,8 @@ extension RuleTable {
     let last = chains.last
     return .ipv4(
       last?.base?.hook.pointOnTheWay ?? .forward, last?.base?.priority ?? 0,
-      legacy ? "ipt_do_table" : "nft_do_chain_ipv4", table: name, chain: last?.name ?? "")
+      legacy ? "ipt_do_table" : family == .inet ? "nft_do_chain_inet" : "nft_do_chain_ipv4",
+      table: name, chain: last?.name ?? "")
   }
 
   /// With its base chain where a view says; the list's order alone does.

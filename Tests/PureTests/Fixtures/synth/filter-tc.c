@@ -78,6 +78,7 @@ enum {
 	REASON_CONNECTION_PROTOCOL = 71,
 	REASON_CONNECTION_CHECKSUM = 72,
 	REASON_NAT_EGRESS = 73,
+	REASON_PACKET_MARK = 74,
 };
 
 /* How many functions stand on netfilter's hooks. */
