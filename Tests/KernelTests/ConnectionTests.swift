@@ -13,10 +13,14 @@ extension Kernel {
   @Suite(.needsFpd) struct ConnectionTests {
     /// A router that masquerades. `rules` are words for iptables-legacy, `sysctls` lines.
     private static func gateway(
-      _ hook: String, connections: String? = nil, rules: [String] = [], sysctls: [String] = []
+      _ hook: String, connections: String? = nil, rules: [String] = [], sysctls: [String] = [],
+      translates: Bool = true
     ) throws -> TrackingRouter {
       try TrackingRouter(hook, connections: connections) { router in
-        try router.run("iptables-legacy -t nat -A POSTROUTING -o p2 -j MASQUERADE")
+        try router.run(
+          translates
+            ? "iptables-legacy -t nat -A POSTROUTING -o p2 -j MASQUERADE"
+            : "iptables-legacy -A FORWARD -m conntrack --ctstate INVALID -j DROP")
         for rule in rules { try router.run("iptables-legacy \(rule)") }
         for line in sysctls { try router.sysctl(line) }
       }
@@ -131,9 +135,11 @@ extension Kernel {
       let gateway: TrackingRouter
       let server: HostSocket
       let clients: [HostSocket]
+      /// Where the server sees them.
+      let client: IPv4Address
 
-      init(_ gateway: TrackingRouter) throws {
-        self.gateway = gateway
+      init(_ gateway: TrackingRouter, seenAs client: IPv4Address = "10.0.2.1") throws {
+        (self.gateway, self.client) = (gateway, client)
         server = try HostSocket(.udp, "10.0.2.2", port: 53, in: try gateway.outside)
         clients = try [5001, 5002].map {
           try HostSocket(.udp, "10.0.1.2", port: UInt16($0), in: try gateway.inside)
@@ -143,7 +149,7 @@ extension Kernel {
       func talk(_ number: Int) throws {
         try clients[number].send([1, 2, 3], to: "10.0.2.2", port: 53)
         #expect(server.receive() == [1, 2, 3])
-        try server.send([4, 5], to: "10.0.2.1", port: UInt16(5001 + number))
+        try server.send([4, 5], to: client, port: UInt16(5001 + number))
         #expect(clients[number].receive() == [4, 5])
       }
 
@@ -236,6 +242,23 @@ extension Kernel {
       #expect(try gateway.fpd.stats("p1").dropped >= before + 8)
       let isAlive = try talks.entry(0) != nil
       #expect(isAlive == place.hasPrefix("filter"))
+      #expect(try gateway.fpd.stop() == 0)
+    }
+
+    /// What is not tracked keeps no entry alive, though there is one for it.
+    @Test(arguments: ["xdp", "tc"]) func whatIsNotTrackedKeepsNoEntryAlive(_ hook: String) throws {
+      let gateway = try Self.gateway(hook, sysctls: Self.short, translates: false)
+      let talks = try Talks(gateway, seenAs: "10.0.1.2")
+      try talks.settle()
+      try gateway.router.run("iptables-legacy -t raw -I PREROUTING -p udp -j CT --notrack")
+      try gateway.fpd.wait()
+      let before = try gateway.fpd.stats("p1").forwarded
+      let isOver = try eventually(within: .seconds(6), every: .milliseconds(250)) {
+        try talks.clients[0].send([7], to: "10.0.2.2", port: 53)
+        return try talks.entry(0) == nil
+      }
+      #expect(isOver)
+      #expect(try gateway.fpd.stats("p1").forwarded >= before + 4)
       #expect(try gateway.fpd.stop() == 0)
     }
 

@@ -14,6 +14,17 @@ enum ContractMarkCases {
       + (prerouting.isEmpty ? "" : "add rule ip t p \(prerouting);") + "add rule ip t f \(forward)"
   }
 
+  /// Of two tables of one name the one that came last is asked first.
+  private static func twins(_ families: [String]) -> String {
+    let rules = ["ip": "meta mark set 1", "inet": "meta mark 1 drop"]
+    return "nft: "
+      + families.map { family in
+        "add table \(family) t;"
+          + "add chain \(family) t f { type filter hook forward priority 0; };"
+          + "add rule \(family) t f \(rules[family] ?? "accept")"
+      }.joined(separator: ";")
+  }
+
   private static func mangle(_ rules: String...) -> [String] {
     rules.map { "iptables-legacy -t mangle \($0)" }
   }
@@ -44,6 +55,14 @@ enum ContractMarkCases {
         setup: [
           viaB, table("udp dport 2000 meta mark set meta mark | 0x10", "meta mark != 0x10 accept"),
         ], undo: gone, good + others, sees: 3, .counts(["forwarded": 3, "dropped": 3])),
+      ContractCase(
+        "asked for by a table of the same name, before it is marked",
+        setup: [viaB, twins(["ip", "inet"])], undo: gone + ["nft: delete table inet t"], good,
+        sees: 3, .fast),
+      ContractCase(
+        "asked for by a table of the same name, behind that",
+        setup: [viaB, twins(["inet", "ip"])], undo: gone + ["nft: delete table inet t"], good,
+        sees: 0, .dropped),
       ContractCase(
         "a chain for those without a mark gives them one",
         setup: [
