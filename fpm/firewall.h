@@ -32,7 +32,7 @@ fp_inline outcome fp_firewall_untracked(struct connection *known, const struct f
 		/* it was routed, and judged, as what its connection makes of it */
 		if (known->translates)
 			return REASON_RULE_EFFECT;
-		known->is_old = known->is_watched = known->is_stale = 0;
+		fp_connection_spare(known);
 		return result;
 	}
 	if (known->stranger && (result != DROP || !fp_filter_is_untracked(filter)))

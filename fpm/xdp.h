@@ -66,29 +66,12 @@ fp_inline outcome judge_sent(u64 skb)
 	return GO_ON;
 }
 
-/* The other end of a cable, and whether it is in this namespace. */
-fp_inline u64 peer_of(struct device device)
-{
-#if HAS_veth_priv_peer && HAS_net_device_priv
-	return (u64)live(device.address + OFFSET(net_device, priv), veth_priv, peer);
-#else
-	(void)device;
-	return 0;
-#endif
-}
-
-fp_inline int is_elsewhere(const struct packet *packet, u64 peer)
-{
-	return peer && (u64)live(peer, net_device, nd_net) != packet->network;
-}
-
 /*
  * Behind the driver of a veth nothing tells whether a frame has a tag beside it. It has none when the other
  * end writes tags into its frames (`ethtool -K DEVICE txvlan off` there).
  */
-fp_inline int sender_writes_tags(struct device device)
+fp_inline int sender_writes_tags(u64 peer)
 {
-	u64 peer = peer_of(device);
 	return peer && !(live(peer, net_device, features) & DEVICE_LAYS_TAGS_ASIDE);
 }
 
@@ -116,10 +99,11 @@ fp_inline outcome fp_xdp_enter(struct packet *packet, struct device *device)
 	}
 #endif
 	if (BEHIND_VETH) {
-		if (!sender_writes_tags(*device))
+		u64 peer = device_peer(*device);
+		if (!sender_writes_tags(peer))
 			return REASON_VLAN_OFFLOAD;
 		/* nor whether it has a mark, which only a sender in this namespace can have given it */
-		if (JUDGES_RULES && !is_elsewhere(packet, peer_of(*device)))
+		if (JUDGES_RULES && !device_is_elsewhere(peer, packet->network))
 			return REASON_PACKET_MARK;
 	} else if (!DEVICE_IS_VETH && of_device(*device, features) & DEVICE_STRIPS_TAGS) {
 		return REASON_VLAN_OFFLOAD;
@@ -141,7 +125,7 @@ fp_inline int nobody_sees_mark(const struct packet *packet, struct device from,
 	if (of_device(egress, hardware))
 		return 1;
 	return DEVICE_IS_VETH && of_device(from, netdev_ops) == of_device(egress, netdev_ops) &&
-	       is_elsewhere(packet, peer_of(egress));
+	       device_is_elsewhere(device_peer(egress), packet->network);
 }
 
 #if CHANGES_MARKS

@@ -19,15 +19,7 @@ struct Conjunction: Equatable {
 
     var isHeavy: Bool {
       values.ranges.count > Conjunction.heavy || field == .mark
-        || field == .connection && asksWhetherTracked
-    }
-
-    private var asksWhetherTracked: Bool {
-      values == SettledConnection.notUntracked
-        || values.ranges.last.map {
-          $0.upperBound > SettledConnection.untracked.ranges[0].lowerBound
-        }
-          ?? false
+        || field == .connection && values.intersection(SettledConnection.tracked) != values
     }
   }
 

@@ -26,10 +26,9 @@ extension FlatRuleset {
     for set in sets { if let index = set.index { ipsets[index] = set } }
     var flattening = Flattening(family: family, limit: limit, ipsets: ipsets)
     flattening.translates = TrackingHooks(hooks, family).translates
-    flattening.untracks = tables.contains {
-      $0.chains.contains { $0.rules.contains(where: \.untracks) }
-    }
-    for entry in Self.entries(family, tables, hooks) { flattening.lay(entry) }
+    let entries = Self.entries(family, tables, hooks)
+    flattening.untracks = entries.contains(where: \.untracks)
+    for entry in entries { flattening.lay(entry) }
     (stages, rules, origins) = (flattening.stages, flattening.rules, flattening.origins)
   }
 
@@ -45,6 +44,14 @@ extension FlatRuleset {
     var base: BaseChain
     /// `nil`: not known.
     var view: View?
+
+    /// Whether a rule that it may lead to has packets not tracked, in time.
+    fileprivate var untracks: Bool {
+      view == .untracked
+        && table.table.chains.enumerated().contains { place, other in
+          (place == chain || other.base == nil) && other.rules.contains(where: \.untracks)
+        }
+    }
   }
 
   private static func entries(
@@ -102,10 +109,9 @@ extension NetfilterHook {
 
 extension Rule {
   fileprivate var untracks: Bool {
-    func untracks(_ target: Target) -> Bool { if case .untrack = target { true } else { false } }
-    return untracks(target)
+    target.isUntrack
       || expressions.contains {
-        if case .target(let target) = $0 { untracks(target) } else { $0 == .untrack }
+        if case .target(let target) = $0 { target.isUntrack } else { $0 == .untrack }
       }
   }
 }

@@ -53,17 +53,10 @@ struct FlatWriter {
       FlatRule(conditions: conditions.conditions, action: action, origin: origin, counts: counts))
   }
 
+  /// Whoever meets it goes on from the label, with something changed if so.
   mutating func skip(
-    _ conditions: Conjunction, to label: Label, origin: Int, counts: Bool
-  ) {
-    let before = rules.count
-    write(conditions, .next, origin: origin, counts: counts)
-    if rules.count > before { open.append((before, label.number, nil)) }
-  }
-
-  /// The same, with something changed.
-  mutating func change(
-    _ conditions: Conjunction, _ change: RuleChange, to label: Label, origin: Int, counts: Bool
+    _ conditions: Conjunction, changing change: RuleChange? = nil, to label: Label, origin: Int,
+    counts: Bool
   ) {
     let before = rules.count
     write(conditions, .next, origin: origin, counts: counts)

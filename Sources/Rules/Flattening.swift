@@ -190,13 +190,9 @@ private struct Layout {
     }
     let isWhole = effects.count < 2 && branch.outcome == .fallThrough
     for conditions in branch.conditions {
-      if let change = effects.first?.change {
-        writer.change(
-          conditions, change, to: isWhole ? after : body, origin: origin, counts: branch.counts)
-      } else {
-        writer.skip(
-          conditions, to: isWhole ? after : body, origin: origin, counts: branch.counts)
-      }
+      writer.skip(
+        conditions, changing: effects.first?.change, to: isWhole ? after : body, origin: origin,
+        counts: branch.counts)
     }
     if !isWhole {
       // Behind it nobody asks again what may have changed.
@@ -207,7 +203,7 @@ private struct Layout {
         if case .connectionMark(let change) = effect { punt(context, changing: change, origin) }
         guard let change = effect.change else { continue }
         let next = writer.label()
-        writer.change(context, change, to: next, origin: origin, counts: false)
+        writer.skip(context, changing: change, to: next, origin: origin, counts: false)
         writer.place(next)
       }
       end(branch.outcome, origin, within: context, return: `return`, after: after)

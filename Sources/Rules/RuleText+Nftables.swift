@@ -121,7 +121,8 @@ extension RuleText {
     case .goto(let chain): ["goto \(chain)"]
     case .reject(let kind): [nftables(reject: kind)]
     case .verdictMap(let lookup): [nftables(lookup, packet, isMap: true)]
-    case .mark, .connectionMark, .untrack: ["meta …"]
+    case .mark, .connectionMark: ["meta …"]
+    case .untrack: ["notrack"]
     case .unknown(let kept): ["\(kept.name) …"]
     }
   }

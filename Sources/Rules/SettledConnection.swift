@@ -17,11 +17,9 @@ package struct SettledConnection: Equatable, Hashable, Sendable {
 
   /// The largest number.
   package static let last: UInt128 = 255
-  /// The numbers of packets that belong to one of them, of those that are not tracked, and of those that are as far as
-  /// is known by then.
+  /// The numbers of packets that belong to one of them, and of those that are not tracked.
   static let tracked = ValueSet(0...63)
   static let untracked = ValueSet(128...255)
-  static let notUntracked = ValueSet(0...127)
 
   package static let untrackedBit: UInt8 = 1 << 7
 

@@ -11,13 +11,10 @@ extension Translator {
     return view == .untracked ? .invalid : .established
   }
 
-  /// nftables' bits of it.
-  private func stateBits(_ connection: SettledConnection) -> UInt128 {
-    connection.isUntracked ? 1 << 6 : UInt128(state(connection).rawValue)
-  }
-
-  private func requireTracked(_ met: inout Conjunction) {
+  private func tracked(_ met: Conjunction) -> Conjunction {
+    var met = met
     if untracks { require(&met, .connection, SettledConnection.tracked) }
+    return met
   }
 
   // MARK: iptables
@@ -63,12 +60,6 @@ extension Translator {
       masked(
         .connectionMark, UInt128(mark.value), UInt128(mark.mask), mark.negated, tracked(met))
     }
-  }
-
-  private func tracked(_ met: Conjunction) -> Conjunction {
-    var met = met
-    requireTracked(&met)
-    return met
   }
 
   // MARK: Marks
@@ -125,7 +116,7 @@ extension Translator {
       return true
     }
     if untracks && key != NFT.Conntrack.state {
-      guard walk.meet({ one($0, requireTracked) }) else { return false }
+      guard walk.meet({ .alternatives([tracked($0)]) }) else { return false }
     }
     registers.load(.init(source: .conntrack(key, direction: direction), length: length), to)
     if key == NFT.Conntrack.mark { registers.load(mark: MarkChange(connection: .max), to) }
@@ -139,8 +130,8 @@ extension Translator {
     }
     switch key {
     case NFT.Conntrack.state where !untracks:
-      return .constant(inOrder(stateBits(SettledConnection(number: 0))))
-    case NFT.Conntrack.state: return ofConnection { inOrder(stateBits($0)) }
+      return .constant(inOrder(UInt128(state(SettledConnection(number: 0)).bits)))
+    case NFT.Conntrack.state: return ofConnection { inOrder(UInt128(state($0).bits)) }
     case NFT.Conntrack.direction:
       return ofConnection { ($0.isReply ? 1 : 0) & (value.mask ?? .max) }
     case NFT.Conntrack.status: return ofConnection { inOrder(UInt128($0.status)) }

@@ -126,13 +126,12 @@ final class Tracker {
   func tablesReplaced() { mark([.xtables, .hooks]) }
 
   /// They may have been, here or elsewhere.
-  func compareRules() { compare(sysctls: false, sets: false) }
+  func compareRules() { compare(sysctls: false, sets: false, silent: false) }
 
   /// Brings the graph up to the kernel's configuration as it is at this moment.
   func catchUp() {
     hear()
     if live == nil { mark(.all) } else { compare() }
-    if state.hasSilentLinks { mark(.links) }
     if !dirty.isEmpty { refresh() }
     startSurveyIfDue()
   }
@@ -164,8 +163,9 @@ final class Tracker {
   private func poll() {
     let start = ContinuousClock.now
     polls += 1
-    compare(sysctls: polls % Self.sysctlsEvery == 0, sets: polls % Self.setsEvery == 0)
-    if polls % Self.silentEvery == 0, state.hasSilentLinks { mark(.links) }
+    compare(
+      sysctls: polls % Self.sysctlsEvery == 0, sets: polls % Self.setsEvery == 0,
+      silent: polls % Self.silentEvery == 0)
     startSurveyIfDue()
     let cost = ContinuousClock.now - start
     pollTimer?.due =
@@ -174,7 +174,8 @@ final class Tracker {
       : start + max(Self.pollInterval, cost * Self.pollShare)
   }
 
-  private func compare(sysctls: Bool = true, sets: Bool = true) {
+  private func compare(sysctls: Bool = true, sets: Bool = true, silent: Bool = true) {
+    if silent, state.hasSilentLinks { mark(.links) }
     if sysctls, self.sysctls.hasChanged(all: live == nil) { mark([.sysctls, .links]) }
     if sets, let now = try? reader.setsIdentity(), now != setsIdentity { mark(.sets) }
     guard let live else {

@@ -29,8 +29,9 @@ enum ContractMarkCases {
     rules.map { "iptables-legacy -t mangle \($0)" }
   }
 
-  private static let forget = ["conntrack -F"]
-  private static let entry =
+  static let forget = ["conntrack -F"]
+  /// A connection that the first of them belong to.
+  static let entry =
     "conntrack -I -p udp -s 10.0.1.2 -d 10.8.0.1 --sport 1000 --dport 2000 -t 3600 "
     + "-u SEEN_REPLY,ASSURED"
 

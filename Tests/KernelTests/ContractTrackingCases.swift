@@ -7,10 +7,8 @@ enum ContractTrackingCases {
   private static let others = Shot.burst { .udp(to: "10.8.0.1", ports: (1000, 2001), id: $0) }
   private static let viaB = "ip route add 10.8.0.0/16 via 10.0.2.2"
   private static let gone = ["nft: delete table ip t"]
-  private static let forget = ["conntrack -F"]
-  private static let entry =
-    "conntrack -I -p udp -s 10.0.1.2 -d 10.8.0.1 --sport 1000 --dport 2000 -t 3600 "
-    + "-u SEEN_REPLY,ASSURED"
+  private static let forget = ContractMarkCases.forget
+  private static let entry = ContractMarkCases.entry
 
   private static func raw(_ rule: String) -> String {
     "iptables-legacy -t raw -A PREROUTING \(rule)"

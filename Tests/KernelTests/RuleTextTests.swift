@@ -95,7 +95,3 @@ extension Kernel {
     }
   }
 }
-
-extension Target {
-  fileprivate var isUntrack: Bool { if case .untrack = self { true } else { false } }
-}

@@ -475,6 +475,12 @@ fp_inline void make_query(struct connection_query *query, const struct ipv4 *ipv
 	query->reserved[0] = query->reserved[1] = 0;
 }
 
+/* The packet is none of its connection's: nothing is renewed, noted or asked for. */
+fp_inline void fp_connection_spare(struct connection *known)
+{
+	known->is_old = known->is_watched = known->is_stale = 0;
+}
+
 /* Finds a packet's connection: GO_ON if it is one that programs may carry on. A function of its own. */
 __attribute__((noinline)) s32 fp_connection_find(CONTEXT *context, struct connection *known)
 {
@@ -538,7 +544,7 @@ fp_inline outcome fp_connection_without(struct packet *packet, struct connection
 		return reason;
 	known->stranger = reason;
 	known->settled = CONNECTION_NONE;
-	known->is_old = known->is_watched = known->is_stale = 0;
+	fp_connection_spare(known);
 	known->translates = 0;
 	known->masqueraded_for = 0;
 	known->mark = 0;

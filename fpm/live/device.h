@@ -46,6 +46,23 @@ fp_inline struct device device_at(u64 address)
 		 ? seen((device).base, net_device, member)                                         \
 		 : live((device).address, net_device, member))
 
+/* The other end of a cable: struct net_device of it, 0 if there is none or that is not known. */
+fp_inline u64 device_peer(struct device device)
+{
+#if HAS_veth_priv_peer && HAS_net_device_priv
+	return (u64)live(device.address + OFFSET(net_device, priv), veth_priv, peer);
+#else
+	(void)device;
+	return 0;
+#endif
+}
+
+/* Whether such an end is in another namespace. */
+fp_inline int device_is_elsewhere(u64 peer, u64 network)
+{
+	return peer && (u64)live(peer, net_device, nd_net) != network;
+}
+
 /* Frames with a tag may be for a VLAN device, which takes them before the receive handler does. */
 fp_inline int device_has_vlans(struct device device)
 {

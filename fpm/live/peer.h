@@ -56,13 +56,11 @@ fp_inline int fp_peer_takes(const struct packet *packet, struct device device, s
 {
 	if (of_device(device, netdev_ops) != of_device(egress, netdev_ops))
 		return 0; /* no veth */
-	u64 private = egress.address + OFFSET(net_device, priv);
-	u64 behind_it = (u64)live(private, veth_priv, peer);
-	if (!behind_it)
+	u64 behind_it = device_peer(egress);
+	if (!device_is_elsewhere(behind_it, packet->network))
 		return 0;
 	struct device peer = device_at(behind_it);
-	if ((u64)of_device(peer, nd_net) == packet->network ||
-	    !(of_device(peer, flags) & DEVICE_UP))
+	if (!(of_device(peer, flags) & DEVICE_UP))
 		return 0;
 	/* another station's packet, or one too large for it, is for the kernel to refuse */
 	u64 own = live_word((u64)of_device(peer, dev_addr)) & MAC_MASK;

@@ -301,6 +301,9 @@ package struct ConntrackMatch: Hashable, Sendable {
       self.init(rawValue: bits & 0xf)
       if bits & 0x40 != 0 { insert(.untracked) }
     }
+
+    /// Those bits.
+    package var bits: UInt16 { rawValue & 0xf | (contains(.untracked) ? 0x40 : 0) }
   }
 
   package static let state: UInt16 = 1

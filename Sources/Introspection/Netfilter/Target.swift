@@ -22,6 +22,8 @@ package enum Target: Hashable, Sendable {
   case untrack(alias: Bool)
   /// An extension that is known by name alone: its effect is not.
   indirect case unknown(UnknownExtension)
+
+  package var isUntrack: Bool { if case .untrack = self { true } else { false } }
 }
 
 /// A mark made of the packet's and its connection's:
