@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 import CSystem
 import Glibc
+import Synchronization
 
-/// TCP connections between two namespaces, used to the full for some time.
+/// TCP connections between two namespaces, or between several pairs of them, used to the full for some time.
 public struct LoadStream: Sendable {
-  public let client: Namespace
-  public let server: Namespace
-  /// The server's.
-  public let address: IPv4Address
+  /// Who asks, and who answers at this address.
+  public struct Pair: Sendable {
+    let client, server: Namespace
+    let address: IPv4Address
+
+    public init(from client: Namespace, to server: Namespace, _ address: IPv4Address) {
+      (self.client, self.server, self.address) = (client, server, address)
+    }
+  }
+
+  public let pairs: [Pair]
   public var clientCPU: Int?
   public var serverCPU: Int?
 
@@ -15,11 +23,11 @@ public struct LoadStream: Sendable {
     from client: Namespace, to server: Namespace, _ address: IPv4Address, clientCPU: Int? = nil,
     serverCPU: Int? = nil
   ) {
-    self.client = client
-    self.server = server
-    self.address = address
-    self.clientCPU = clientCPU
-    self.serverCPU = serverCPU
+    self.init([Pair(from: client, to: server, address)], clientCPU, serverCPU)
+  }
+
+  public init(_ pairs: [Pair], _ clientCPU: Int? = nil, _ serverCPU: Int? = nil) {
+    (self.pairs, self.clientCPU, self.serverCPU) = (pairs, clientCPU, serverCPU)
   }
 
   /// What was counted, how long it took, and the CPU time of both ends in it (which is that of all that
@@ -27,37 +35,85 @@ public struct LoadStream: Sendable {
   public struct Amount: Sendable {
     public let count: Int
     public let duration: Duration
-    public fileprivate(set) var busy = Duration.zero
+    public let busy: Duration
+    /// How long each took, where that was looked at.
+    public let delays: LoadDelays
+
+    fileprivate init(
+      count: Int, duration: Duration, busy: Duration = .zero, delays: LoadDelays = LoadDelays()
+    ) {
+      (self.count, self.duration, self.busy, self.delays) = (count, duration, busy, delays)
+    }
+
+    /// With the CPU time of the other end.
+    fileprivate func with(_ other: Amount) -> Amount {
+      Amount(count: count, duration: duration, busy: busy + other.busy, delays: delays)
+    }
 
     public var perSecond: Double { Double(count) / (duration.milliseconds / 1000) }
     /// For each second of a CPU: what else ran meanwhile does not count.
     public var perBusySecond: Double { Double(count) / (busy.milliseconds / 1000) }
   }
 
-  /// Bytes that arrive when the client writes as much as it can.
-  public func bulk(_ time: Duration) throws -> Amount {
+  /// Bytes that arrive when the client writes as much as it can, once `warmUp` is over: until then the connection
+  /// finds its pace, and fpd takes it.
+  public func bulk(_ time: Duration, warmUp: Duration = .zero) throws -> Amount {
     let size = 1 << 17
+    let (threads, begin) = (try softirqThreads(), Instant.now + warmUp)
     let ends = try run { sockets in
       let bytes = [UInt8](repeating: 0x5a, count: size)
-      let deadline = Instant.now + time
+      var meter: Meter?
+      let deadline = begin + time
       while Instant.now < deadline {
+        if meter == nil, Instant.now >= begin { meter = try Meter(threads) }
         guard send(sockets[0], bytes, size, Self.noSignal) > 0 else {
           throw LabError("sending on a stream", code: errno)
         }
       }
-      return Amount(count: 0, duration: time)
+      return Amount(count: 0, duration: time, busy: try meter?.used() ?? .zero)
     } server: { sockets in
       var bytes = [UInt8](repeating: 0, count: size)
       var count = 0
-      let start = Instant.now
+      var start: (at: Instant, meter: Meter)?
       while true {
         let got = recv(sockets[0], &bytes, size, 0)
         if got < 0 { throw LabError("receiving from a stream", code: errno) }
-        if got == 0 { return Amount(count: count, duration: Instant.now - start) }
-        count += got
+        let now = Instant.now
+        if got == 0 {
+          return Amount(
+            count: count, duration: now - (start?.at ?? now),
+            busy: try start?.meter.used() ?? .zero)
+        }
+        if start != nil {
+          count += got
+        } else if now >= begin {
+          start = (now, try Meter())
+        }
       }
     }
-    return ends.server.with(busy: ends.busy)
+    return ends.server.with(ends.client)
+  }
+
+  /// What the calling thread uses of a CPU from now on, together with other threads.
+  private struct Meter {
+    private let threads: [pid_t]
+    private let before: Duration
+
+    init(_ threads: [pid_t] = []) throws {
+      self.threads = threads
+      before = try Self.sum(threads)
+    }
+
+    func used() throws -> Duration { try Self.sum(threads) - before }
+
+    private static func sum(_ threads: [pid_t]) throws -> Duration {
+      try threads.reduce(CPUClock.ofThread) { try $0 + CPUClock.read("/proc/\($1)") }
+    }
+  }
+
+  /// The kernel's own for softirqs on the CPUs of both ends.
+  private func softirqThreads() throws -> [pid_t] {
+    try Set([clientCPU, serverCPU].compactMap { $0 }).map(CPUClock.softirqThread)
   }
 
   /// `count` bytes, of which the server knows each; throws when one is another.
@@ -99,7 +155,7 @@ public struct LoadStream: Sendable {
       }
       return Amount(count: blocks * words * 8, duration: Instant.now - start)
     }
-    return ends.server.with(busy: ends.busy)
+    return ends.server
   }
 
   /// `count` bytes that the server takes before the client ends the connection by a reset; throws when the server
@@ -141,33 +197,43 @@ public struct LoadStream: Sendable {
     }
   }
 
-  /// Transactions: a byte there and a byte back, one after the other on each of `sessions` connections.
+  /// Transactions: a byte there and a byte back, one after the other on each of `sessions` connections of each pair.
   public func requests(_ time: Duration, sessions: Int = 1) throws -> Amount {
+    let threads = try softirqThreads()
     let ends = try run(sessions) { sockets in
       var byte: UInt8 = 0x5a
-      var count = 0
-      let start = Instant.now
+      var (count, delays) = (0, LoadDelays())
+      let (start, meter) = (Instant.now, try Meter(threads))
+      var asked = Array(repeating: start, count: sockets.count)
       while Instant.now < start + time {
-        for socket in sockets where send(socket, &byte, 1, Self.noSignal) != 1 {
-          throw LabError("a request of one byte", code: errno)
+        for (place, socket) in sockets.enumerated() {
+          asked[place] = .now
+          guard send(socket, &byte, 1, Self.noSignal) == 1 else {
+            throw LabError("a request of one byte", code: errno)
+          }
         }
-        for socket in sockets where recv(socket, &byte, 1, 0) != 1 {
-          throw LabError("an answer of one byte", code: errno)
+        for (place, socket) in sockets.enumerated() {
+          guard recv(socket, &byte, 1, 0) == 1 else {
+            throw LabError("an answer of one byte", code: errno)
+          }
+          delays.add(.now - asked[place])
         }
         count += sockets.count
       }
-      return Amount(count: count, duration: Instant.now - start)
+      return Amount(
+        count: count, duration: Instant.now - start, busy: try meter.used(), delays: delays)
     } server: { sockets in
       var byte: UInt8 = 0
+      let meter = try Meter()
       while true {
         for socket in sockets {
           guard recv(socket, &byte, 1, 0) == 1, send(socket, &byte, 1, Self.noSignal) == 1 else {
-            return Amount(count: 0, duration: .zero)
+            return Amount(count: 0, duration: .zero, busy: try meter.used())
           }
         }
       }
     }
-    return ends.client.with(busy: ends.busy)
+    return ends.client.with(ends.server)
   }
 
   private static let noSignal = Int32(MSG_NOSIGNAL)
@@ -177,48 +243,54 @@ public struct LoadStream: Sendable {
 
   private func run(
     _ sessions: Int = 1, client part: @escaping Part, server other: @escaping Part
-  ) throws -> (client: Amount, server: Amount, busy: Duration) {
-    let before = try softirqTime()
-    let listener = Shared(try server.inside { try Self.listening() })
-    let port = try Self.port(of: listener.raw)
-    let serving = try LoadThread(in: server, cpu: serverCPU) {
-      let sockets = try (0..<sessions).map { _ in
-        let socket = Shared(accept(listener.raw, nil, nil))
+  ) throws -> (client: Amount, server: Amount) {
+    var (clients, servers): ([SharedSocket], [SharedSocket]) = ([], [])
+    for pair in pairs {
+      let listener = SharedSocket(try pair.server.inside { try Self.listening() })
+      let port = try Self.port(of: listener.raw)
+      clients += try pair.client.inside {
+        try (0..<sessions).map { _ in SharedSocket(try Self.connected(to: pair.address, port)) }
+      }
+      for _ in 0..<sessions {
+        let socket = SharedSocket(accept(listener.raw, nil, nil))
         if socket.raw < 0 { throw LabError("waiting for a connection", code: errno) }
         try Self.prepare(socket.raw)
-        return socket
-      }
-      return try withExtendedLifetime(sockets) {
-        try CPUClock.timed { try other(sockets.map(\.raw)) }
+        servers.append(socket)
       }
     }
-    let address = address
-    let asking = try LoadThread(in: client, cpu: clientCPU) {
-      let sockets = try (0..<sessions).map { _ in Shared(try Self.connected(to: address, port)) }
-      return try withExtendedLifetime(sockets) {
-        try CPUClock.timed { try part(sockets.map(\.raw)) }
-      }
-    }
+    let serving = try Self.working(servers, serverCPU, other)
+    let asking = try Self.working(clients, clientCPU, part)
     let asked = Result { try asking.value() }
     let served = Result { try serving.value() }
-    let (client, server) = (try asked.get(), try served.get())
-    let busy = client.busy + server.busy + (try softirqTime() - before)
-    return (client.result, server.result, busy)
+    return (try asked.get(), try served.get())
   }
 
-  private func softirqTime() throws -> Duration {
-    try Set([clientCPU, serverCPU].compactMap { $0 }).map {
-      try CPUClock.read("/proc/\(CPUClock.softirqThread($0))")
-    }.reduce(.zero, +)
+  /// A side on a thread of its own. Its sockets are closed when it ends, so that the other hears of it.
+  private static func working(
+    _ sockets: [SharedSocket], _ cpu: Int?, _ part: @escaping Part
+  ) throws -> LoadThread<Amount> {
+    try LoadThread(cpu: cpu) {
+      defer { for socket in sockets { socket.end() } }
+      return try part(sockets.map(\.raw))
+    }
   }
 
   // MARK: Sockets
 
   /// A descriptor that more than one thread holds.
-  private final class Shared: Sendable {
-    let raw: Int32
-    init(_ raw: Int32) { self.raw = raw }
-    deinit { if raw >= 0 { close(raw) } }
+  private final class SharedSocket: Sendable {
+    private let number: Mutex<Int32>
+    init(_ raw: Int32) { number = Mutex(raw) }
+    deinit { end() }
+
+    var raw: Int32 { number.withLock { $0 } }
+
+    func end() {
+      number.withLock {
+        if $0 >= 0 { close($0) }
+        $0 = -1
+      }
+    }
   }
 
   private static func endpoint(_ address: UInt32, _ port: UInt16) -> sockaddr_in {
@@ -235,6 +307,10 @@ public struct LoadStream: Sendable {
     return raw
   }
 
+  /// What every kernel has, and what sends as soon as it may: others (BBR) look for the pace that a cable of theirs
+  /// would have, and find another one each time.
+  private static let congestionControl = "reno"
+
   /// No call waits for ever, and single bytes leave at once.
   private static func prepare(_ raw: Int32) throws {
     var limit = timeval(tv_sec: 5, tv_usec: 0)
@@ -242,7 +318,10 @@ public struct LoadStream: Sendable {
     let size = socklen_t(MemoryLayout<timeval>.size)
     guard setsockopt(raw, SOL_SOCKET, SO_RCVTIMEO, &limit, size) == 0,
       setsockopt(raw, SOL_SOCKET, SO_SNDTIMEO, &limit, size) == 0,
-      setsockopt(raw, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(4)) == 0
+      setsockopt(raw, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(4)) == 0,
+      setsockopt(
+        raw, Int32(IPPROTO_TCP), TCP_CONGESTION, congestionControl,
+        socklen_t(congestionControl.utf8.count)) == 0
     else { throw LabError("setting up a TCP socket", code: errno) }
   }
 
@@ -290,14 +369,6 @@ public struct LoadStream: Sendable {
       close(raw)
       throw error
     }
-  }
-}
-
-extension LoadStream.Amount {
-  fileprivate func with(busy: Duration) -> Self {
-    var copy = self
-    copy.busy = busy
-    return copy
   }
 }
 

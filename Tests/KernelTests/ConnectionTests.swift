@@ -38,12 +38,19 @@ extension Kernel {
       let gateway = try Self.gateway(hook, rules: rules)
       let stream = LoadStream(
         from: try gateway.inside, to: try gateway.outside, "10.0.2.2")
-      let amount = try stream.bulk(.milliseconds(700))
-      #expect(amount.count > 1 << 20)
+      let bulk = try LoadThread { try stream.bulk(.seconds(2)) }
       for interface in ["p1", "p2"] {
-        let counts = try gateway.counts(interface)
-        #expect(counts.fast * 10 > counts.all * 8, "\(interface): \(counts)")
+        // A connection is the kernel's until fpd has had it marked.
+        var (before, counts) = (try gateway.counts(interface), (fast: Int64(0), all: Int64(0)))
+        let isFast = try eventually(every: .milliseconds(200)) {
+          let now = try gateway.counts(interface)
+          counts = (now.fast - before.fast, now.all - before.all)
+          before = now
+          return counts.all > 20 && counts.fast * 10 > counts.all * 9
+        }
+        #expect(isFast, "\(interface): \(counts)")
       }
+      #expect(try bulk.value().count > 1 << 20)
       #expect(try stream.requests(.milliseconds(500), sessions: 4).count > 100)
       // Short ones, one after the other: what begins and ends them is the kernel's.
       for _ in 0..<20 { _ = try stream.requests(.milliseconds(5)) }
@@ -86,7 +93,8 @@ extension Kernel {
       #expect(isThrough && place > 10)
       #expect(try transfer.value().count == size)
       let counts = try gateway.counts("p1")
-      #expect(counts.fast * 5 > counts.all, "\(counts)")
+      // How much of it depends on how long the machine compiles between two changes.
+      #expect(counts.fast > 1000, "\(counts)")
       #expect(try gateway.fpd.stop() == 0)
     }
 
