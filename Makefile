@@ -39,9 +39,10 @@ build:
 demo: setup build ## Set up, build, and see a router and a bridge with fpd and without (needs root)
 	@$(release)/fplab demo
 
-bench: setup build ## Measure reaction, cost at scale and speed; QUICK=1 for a short run (needs root)
+bench: setup build ## Measure reaction, speed and latency, beside the paper's; QUICK=1 for a short run (needs root)
 	@$(release)/fplab bench $(if $(QUICK),--quick --output .build/benchmarks)
 	$(release)/fplab bench speed $(if $(QUICK),--quick --output .build/benchmarks)
+	$(release)/fplab paper $(if $(QUICK),.build/benchmarks)
 
 ## Test
 

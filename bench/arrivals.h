@@ -16,6 +16,20 @@ struct {
 	map_type(value, struct load_arrivals);
 } arrivals SEC(".maps");
 
+/* When the latest frames left: CLOCK_MONOTONIC, by their numbers. */
+struct {
+	map_number(type, MAP_ARRAY);
+	map_number(max_entries, 1);
+	map_type(key, u32);
+	map_type(value, u64);
+} departures SEC(".maps");
+
+fp_inline u64 *departure_of(u64 number)
+{
+	u32 place = (u32)number % LOAD_DEPARTURES;
+	return bpf_map_lookup_elem(&departures, &place);
+}
+
 fp_inline struct load_arrivals *count_of_arrivals(void)
 {
 	u32 first = 0;

@@ -152,6 +152,11 @@ SEC("xdp") int load_generate(struct xdp_md *context)
 	mark->magic = LOAD_MAGIC;
 	mark->flow = progress.flow;
 	mark->number = progress.sent;
+	if (config.timed) {
+		u64 *departure = departure_of(progress.sent);
+		if (departure)
+			*departure = bpf_ktime_get_ns();
+	}
 	next_flow();
 	return (int)bpf_redirect(config.egress, 0);
 }

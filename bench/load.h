@@ -14,6 +14,17 @@ enum {
 	LOAD_TURNS_BY_CLOCK = 4096, /* turns between two looks at the deadline */
 	LOAD_BURST = 64,	    /* frames that a late generator catches up with at once */
 	LOAD_GIVE_UP_NS = 50000000, /* frames of a full window that take longer are lost */
+	LOAD_DEPARTURES = 1 << 16,  /* the latest frames of which is known when they left */
+};
+
+/*
+ * Delays in nanoseconds are counted in buckets: up to 32 each has its own, above each power of two has 32.
+ * What takes longer than the last bucket counts there.
+ */
+enum {
+	LOAD_DELAY_BITS = 5,
+	LOAD_DELAY_STEPS = 1 << LOAD_DELAY_BITS,
+	LOAD_DELAYS = LOAD_DELAY_STEPS * 36
 };
 
 /* What is sent. Addresses and ports in host order; flow f has source address `source_address` +
@@ -33,6 +44,7 @@ struct load_traffic {
 	unsigned int length; /* of a frame, without its checksum */
 	unsigned int port;   /* UDP, destination */
 	unsigned int egress; /* interface index */
+	unsigned int timed;  /* it is written down when each frame leaves */
 };
 
 /* What every frame carries behind its UDP header. */
@@ -76,6 +88,7 @@ struct load_arrivals {
 	unsigned long long damaged;    /* an IPv4 header whose checksum is wrong, or TTL 0 */
 	unsigned long long others;     /* not the generator's: passed to the host */
 	unsigned long long newest;     /* one more than the highest number that arrived */
+	unsigned long long delay;      /* of all frames, together, in nanoseconds */
 };
 
 /* What a witness is told, and what it adds to its host's number for a frame. */
@@ -95,6 +108,7 @@ struct load_sink {
 	unsigned int port;
 	unsigned int flows; /* 0: frames and bytes only */
 	unsigned long long frames;
+	unsigned long long timed; /* how long each frame took is counted */
 };
 
 #endif

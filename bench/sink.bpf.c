@@ -61,6 +61,43 @@ fp_inline void track(struct load_arrivals *count, const struct load_mark *mark)
 		*last = number + 1;
 }
 
+struct {
+	map_number(type, MAP_ARRAY);
+	map_number(max_entries, LOAD_DELAYS);
+	map_number(map_flags, 1024);
+	map_type(key, u32);
+	map_type(value, u64);
+} delays SEC(".maps");
+
+fp_inline u32 delay_bucket(u64 delay)
+{
+	u32 power = 0;
+
+	for (u32 step = 32; step; step >>= 1)
+		if (delay >> power >> step)
+			power += step;
+	if (power < LOAD_DELAY_BITS)
+		return (u32)delay;
+	u32 bucket = (power - LOAD_DELAY_BITS) * LOAD_DELAY_STEPS +
+		     (u32)(delay >> (power - LOAD_DELAY_BITS));
+	return bucket < LOAD_DELAYS ? bucket : LOAD_DELAYS - 1;
+}
+
+fp_inline void measure(struct load_arrivals *count, const struct load_mark *mark)
+{
+	u64 *departure = departure_of(mark->number);
+
+	if (!departure)
+		return;
+	u64 delay = bpf_ktime_get_ns() - *departure;
+	u32 bucket = delay_bucket(delay);
+	u64 *delayed = bpf_map_lookup_elem(&delays, &bucket);
+
+	count->delay += delay;
+	if (delayed)
+		++*delayed;
+}
+
 SEC("xdp") int load_sink(struct xdp_md *context)
 {
 	struct load_arrivals *count = count_of_arrivals();
@@ -79,6 +116,8 @@ SEC("xdp") int load_sink(struct xdp_md *context)
 		if (is_damaged(frame.ip))
 			count->damaged++;
 	}
+	if (config.timed)
+		measure(count, frame.mark);
 	count->bytes += (u64)(frame.end - (void *)frame.eth);
 	count->frames++;
 	return XDP_DROP;

@@ -183,6 +183,17 @@ int load_run(struct load_object *object, void *frame, uint32_t length, uint32_t 
 	return -bpf_prog_test_run_opts(bpf_program__fd(only_program(object)), &options);
 }
 
+int load_repeat(struct load_object *object, void *frame, uint32_t length, uint32_t times,
+		uint32_t *answer)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame, .data_size_in = length,
+		    .repeat = (int)times);
+	int error = -bpf_prog_test_run_opts(bpf_program__fd(only_program(object)), &options);
+
+	*answer = options.retval;
+	return error;
+}
+
 uint32_t load_next_id(enum load_kind kind, uint32_t id)
 {
 	uint32_t next = 0;

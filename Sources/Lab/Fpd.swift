@@ -96,6 +96,8 @@ public final class Fpd {
 
   public func status() throws -> JSON { try connect().ask("status") }
 
+  public func stats() throws -> JSON { try connect().ask("stats") }
+
   /// The graph document, of all interfaces or of one.
   public func graph(_ interface: String? = nil) throws -> JSON {
     var arguments = JSON.Object()

@@ -43,24 +43,31 @@ public final class LoadGenerator: @unchecked Sendable {
   }
 
   /// With `sink`, a window bounds the frames that are under way to it, so that a slow receiver loses none
-  /// to a full queue.
+  /// to a full queue; and it is written down when they leave, if the sink wants that.
   public convenience init(
     in namespace: Namespace, device: String, _ traffic: LoadTraffic, sink: LoadSink? = nil
   ) throws {
-    try self.init(in: namespace, device: device, traffic, arrivals: sink?.program)
+    try self.init(
+      in: namespace, device: device, traffic, arrivals: sink?.program,
+      timed: sink?.isTimed ?? false)
   }
 
-  /// With `arrivals`, the program that counts them.
+  /// With `arrivals`, the program that counts them, and knows when they left if they are `timed`.
   init(
-    in namespace: Namespace, device: String, _ traffic: LoadTraffic, arrivals: LoadProgram?
+    in namespace: Namespace, device: String, _ traffic: LoadTraffic, arrivals: LoadProgram?,
+    timed: Bool = false
   ) throws {
     self.namespace = namespace
     self.traffic = traffic
     hasSink = arrivals != nil
-    let settings = try traffic.settings(egress: try namespace.ifindex(of: device))
+    var settings = try traffic.settings(egress: try namespace.ifindex(of: device))
+    settings.timed = timed ? 1 : 0
+    let constant = settings
     program = try LoadProgram("generator") { program in
-      try program.set(constant: settings)
-      if let arrivals { try program.share("arrivals", of: arrivals) }
+      try program.set(constant: constant)
+      guard let arrivals else { return }
+      try program.share("arrivals", of: arrivals)
+      if timed { try program.share("departures", of: arrivals) }
     }
     guard let first = try program.values(of: ".bss", as: load_progress.self).baseAddress else {
       throw LabError("the generator has no variables")

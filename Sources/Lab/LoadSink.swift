@@ -8,6 +8,7 @@ public final class LoadSink: @unchecked Sendable {
   private let arrivals: UnsafeMutablePointer<load_arrivals>
   private let seen: UnsafeMutableBufferPointer<UInt64>
   private let latest: UnsafeMutableBufferPointer<UInt64>
+  private let delayed: UnsafeMutableBufferPointer<UInt64>
   let program: LoadProgram
   /// What the payload of the generator's frames begins with, followed by the flow's number (4 bytes) and
   /// the frame's (8 bytes), all in the order of this machine.
@@ -15,6 +16,9 @@ public final class LoadSink: @unchecked Sendable {
 
   /// How many frames it can tell apart; 0: it only counts.
   public let capacity: Int
+
+  /// Whether it counts how long frames take.
+  public let isTimed: Bool
 
   /// What the sink has counted so far.
   public struct Count: Sendable, Equatable {
@@ -46,23 +50,27 @@ public final class LoadSink: @unchecked Sendable {
   }
 
   /// `tracking` frames of `flows` flows, each told apart from every other (an eighth of a byte each); with
-  /// 0, frames and bytes are counted, which is cheap.
+  /// 0, frames and bytes are counted, which is cheap. `timed` counts how long each frame takes from a generator
+  /// that was made with this sink.
   public init(
     in namespace: Namespace, device: String, tracking frames: Int = 0, flows: Int = 1,
-    port: UInt16 = 9
+    port: UInt16 = 9, timed: Bool = false
   ) throws {
     guard (0...1 << 30).contains(frames) else { throw LabError("cannot track \(frames) frames") }
-    capacity = frames
+    (capacity, isTimed) = (frames, timed)
     let words = (frames + LOAD_WORD_FRAMES - 1) / LOAD_WORD_FRAMES
     program = try LoadProgram("sink") { program in
       try program.set(
         constant: load_sink(
-          port: UInt32(port), flows: frames == 0 ? 0 : UInt32(flows), frames: UInt64(frames)))
+          port: UInt32(port), flows: frames == 0 ? 0 : UInt32(flows), frames: UInt64(frames),
+          timed: timed ? 1 : 0))
       try program.set(entries: words, of: "seen")
       try program.set(entries: frames == 0 ? 1 : flows, of: "latest")
+      try program.set(entries: timed ? Int(LOAD_DEPARTURES) : 1, of: "departures")
     }
     seen = try program.values(of: "seen", as: UInt64.self)
     latest = try program.values(of: "latest", as: UInt64.self)
+    delayed = try program.values(of: "delays", as: UInt64.self)
     guard let first = try program.values(of: "arrivals", as: load_arrivals.self).baseAddress else {
       throw LabError("the sink has no counters")
     }
@@ -75,11 +83,17 @@ public final class LoadSink: @unchecked Sendable {
     arrivals.pointee = load_arrivals()
     seen.update(repeating: 0)
     latest.update(repeating: 0)
+    delayed.update(repeating: 0)
   }
 
   public var count: Count {
     let now = arrivals.pointee
     return Count(frames: Int(now.frames), bytes: Int(now.bytes), others: Int(now.others))
+  }
+
+  /// How long frames took that have come so far.
+  public var delays: LoadDelays {
+    LoadDelays(counts: Array(delayed), sum: arrivals.pointee.delay)
   }
 
   /// Waits until no more frames come.

@@ -91,6 +91,30 @@ public final class Testbed {
     return bed
   }
 
+  /// `node1` – `node2` (192.168.0.1 and .2 on eth0), joined by VXLAN as flannel does it: a device without learning, its
+  /// entries and neighbours permanent. The pods of node N are to be 10.244.N.0/24.
+  public static func overlay() throws -> Testbed {
+    let bed = Testbed()
+    for word in ["node1", "node2"] { try bed.add(word) }
+    try bed.cable(
+      Plug(bed["node1"], "eth0", "192.168.0.1/24"), Plug(bed["node2"], "eth0", "192.168.0.2/24"))
+    for (own, other) in [(1, 2), (2, 1)] {
+      let node = try bed["node\(own)"]
+      try node.sysctl("net.ipv4.ip_forward=1")
+      try node.ip(batch: [
+        "link add flannel.1 address 02:42:00:00:00:0\(own) type vxlan id 1 dstport 8472 "
+          + "local 192.168.0.\(own) dev eth0 nolearning",
+        "addr add 10.244.\(own).0/32 dev flannel.1", "link set flannel.1 up",
+        "neigh add 10.244.\(other).0 lladdr 02:42:00:00:00:0\(other) dev flannel.1 nud permanent",
+        "route add 10.244.\(other).0/24 via 10.244.\(other).0 dev flannel.1 onlink",
+      ])
+      try node.run(
+        "bridge fdb add 02:42:00:00:00:0\(other) dev flannel.1 dst 192.168.0.\(other) self permanent"
+      )
+    }
+    return bed
+  }
+
   /// `left` – `r1` – … – `rN` – `right`, each cable a /24: 10.0.0.0 next to `left`, 10.0.N.0 next to
   /// `right`; west ends .1, east ends .2, devices `west` and `east`. Every host reaches every other.
   public static func chain(routers: Int, ipv6: Namespace.IPv6 = .off) throws -> Testbed {

@@ -14,7 +14,8 @@ public enum BenchmarkCharts {
     let notes = notes(report)
     let rows = (report["packets"]?.array ?? []).compactMap(Row.init)
     return rates(rows, notes) + growths(rows, notes)
-      + streams(report["streams"]?.array ?? [], notes) + reactions(report, notes)
+      + bars(report, notes) + chains(report["chains"]?.array ?? [], notes)
+      + reactions(report, notes)
   }
 
   /// The machine, and how often it was measured.
@@ -46,9 +47,11 @@ public enum BenchmarkCharts {
 
     var isOurs: Bool { way.hasPrefix("fpd") }
 
-    /// `gateway, 100 rules of nftables`: what grows, how large it is here, and the rest of the name.
+    /// `gateway, 100 rules of nftables`, `router, 50 routes`: what grows, how large it is here, and the rest of the
+    /// name.
     var growth: (of: String, size: Double)? {
-      guard let match = setting.wholeMatch(of: /(.*?)(\d+) (rules of .*)/),
+      guard
+        let match = setting.wholeMatch(of: /(.*?)(\d+) (rules of .*|bytes|CPUs|routes|stations)/),
         let size = Double(match.2)
       else { return nil }
       return ("\(match.1)\(match.3)", size)
@@ -57,11 +60,11 @@ public enum BenchmarkCharts {
 
   private static func rates(_ rows: [Row], _ notes: [String]) -> [Picture] {
     let plain = rows.filter { $0.growth == nil }
-    let groups = settings(plain.map(\.setting)).map { setting in
+    let groups = plain.map(\.setting).uniqued.map { setting in
       let here = plain.filter { $0.setting == setting }
       let best = here.filter(\.isOurs).compactMap(\.timesLinux).max()
       return BarChart.Group(
-        setting, remark: best.map { "× \(short($0)) Linux" } ?? "",
+        setting, remark: best.map { "× \($0.text(1)) Linux" } ?? "",
         here.map {
           BarChart.Bar($0.way, $0.million.median, isMain: $0.isOurs, spread: $0.million.spread)
         })
@@ -74,52 +77,105 @@ public enum BenchmarkCharts {
 
   private static func growths(_ rows: [Row], _ notes: [String]) -> [Picture] {
     let growing = rows.compactMap { row in row.growth.map { (row: row, growth: $0) } }
-    return settings(growing.map(\.growth.of)).compactMap { of in
+    return growing.map(\.growth.of).uniqued.compactMap { of in
       let here = growing.filter { $0.growth.of == of }
       guard Set(here.map(\.growth.size)).count > 1 else { return nil }
-      let series = settings(here.map(\.row.way)).map { way in
+      let series = here.map(\.row.way).uniqued.map { way in
         LineChart.Series(
           way, isMain: way.hasPrefix("fpd"),
           here.filter { $0.row.way == way }.map {
             .init($0.growth.size, $0.row.cost.median, spread: $0.row.cost.spread)
           })
       }
-      let what = of.split(separator: " ").last.map(String.init) ?? of
-      let title = "What a packet costs, by rules of \(what)"
+      let words = of.split { !$0.isLetter && !$0.isNumber && $0 != "-" }.map(String.init)
+      let (what, isRules) = (words.last ?? of, words.contains("rules") && of.contains("rules of"))
+      let title = "What a packet costs" + (isRules ? ", by rules of \(what)" : ": \(of)")
       let chart = LineChart(
-        title, unit: "nanoseconds a packet, sending it included", growing: "rules", series,
-        notes: notes)
-      return Picture(name: "rules-\(what)", title: title, svg: chart.svg)
+        title, unit: "nanoseconds a packet, sending it included",
+        growing: isRules ? "rules" : what, series, notes: notes)
+      return Picture(
+        name: isRules ? "rules-\(what)" : words.joined(separator: "-"), title: title,
+        svg: chart.svg)
     }
   }
 
-  // MARK: - Streams
+  // MARK: - Streams, pods, latency
 
-  private static func streams(_ rows: [JSON], _ notes: [String]) -> [Picture] {
-    let kinds = [
-      ("gigabits_per_second", "TCP streams", "Gbit/s of one connection", "streams"),
-      (
-        "thousand_transactions_per_second", "TCP transactions",
-        "thousand a second, a byte there and a byte back", "transactions"
-      ),
-    ]
-    return kinds.compactMap { key, title, unit, name in
-      let measured = rows.compactMap { row in
+  /// One number of each row of a list, where it stands in the row, and what the picture of them says.
+  private struct Kind {
+    let list: String
+    let path: [String]
+    let title, unit, name: String
+  }
+
+  private static let kinds = [
+    Kind(
+      list: "streams", path: ["gigabits_per_second"], title: "TCP streams",
+      unit: "Gbit/s of one connection", name: "streams"),
+    Kind(
+      list: "streams", path: ["cpu_milliseconds_per_gigabyte"], title: "What TCP streams cost",
+      unit: "milliseconds of a CPU for a gigabyte", name: "costs"),
+    Kind(
+      list: "streams", path: ["thousand_transactions_per_second"], title: "TCP transactions",
+      unit: "thousand a second, a byte there and a byte back", name: "transactions"),
+    Kind(
+      list: "latencies", path: ["under_way", "mean"],
+      title: "How long packets take, with 128 under way", unit: "microseconds, average",
+      name: "latency"),
+    Kind(
+      list: "latencies", path: ["under_way", "p99"],
+      title: "How long the slowest packets take, with 128 under way",
+      unit: "microseconds, 99 of 100 take less", name: "latency-p99"),
+    Kind(
+      list: "latencies", path: ["highest_per_second"], title: "The highest rate without loss",
+      unit: "packets a second", name: "highest"),
+    Kind(
+      list: "pods", path: ["thousand_transactions_per_second"], title: "Pods that ask each other",
+      unit: "thousand transactions a second", name: "pods"),
+  ]
+
+  private static func bars(_ report: JSON, _ notes: [String]) -> [Picture] {
+    kinds.compactMap { kind in
+      let measured = (report[kind.list]?.array ?? []).compactMap { row in
         row["setting"]?.string.flatMap { setting in
-          row["way"]?.string.flatMap { way in Measured(row[key]).map { (setting, way, $0) } }
+          row["way"]?.string.flatMap { way in
+            Measured(kind.path.reduce(row as JSON?) { $0?[$1] }).map { (setting, way, $0) }
+          }
         }
       }
       guard !measured.isEmpty else { return nil }
-      let groups = settings(measured.map(\.0)).map { setting in
+      let groups = measured.map(\.0).uniqued.map { setting in
         BarChart.Group(
           setting, remark: "",
           measured.filter { $0.0 == setting }.map {
             .init($0.1, $0.2.median, isMain: $0.1.hasPrefix("fpd"), spread: $0.2.spread)
           })
       }
-      return Picture(
-        name: name, title: title, svg: BarChart(title, unit: unit, groups, notes: notes).svg)
+      let chart = BarChart(kind.title, unit: kind.unit, groups, notes: notes)
+      return Picture(name: kind.name, title: kind.title, svg: chart.svg)
     }
+  }
+
+  private static func chains(_ rows: [JSON], _ notes: [String]) -> [Picture] {
+    let points = rows.compactMap { row in
+      row["way"]?.string.flatMap { way in
+        row["length"]?.int.flatMap { length in
+          Measured(row["nanoseconds"]).map { (way: way, length: Double(length), cost: $0) }
+        }
+      }
+    }
+    guard !points.isEmpty else { return [] }
+    let series = points.map(\.way).uniqued.map { way in
+      LineChart.Series(
+        way, isMain: way == "one function",
+        points.filter { $0.way == way }.map {
+          .init($0.length, $0.cost.median, spread: $0.cost.spread)
+        })
+    }
+    let title = "Functions one after the other"
+    let chart = LineChart(
+      title, unit: "nanoseconds a packet", growing: "trivial functions", series, notes: notes)
+    return [Picture(name: "chain", title: title, svg: chart.svg)]
   }
 
   // MARK: - Reactions
@@ -146,7 +202,7 @@ public enum BenchmarkCharts {
         }
       }
       if growing.count == rows.filter({ $0.1 == first.1 }).count {
-        let series = settings(growing.map(\.of)).map { of in
+        let series = growing.map(\.of).uniqued.map { of in
           LineChart.Series(
             of,
             growing.filter { $0.of == of }.map {
@@ -157,7 +213,7 @@ public enum BenchmarkCharts {
           title, unit: "milliseconds, \(first.1)", growing: "rules", series, notes: notes)
         return Picture(name: name, title: title, svg: chart.svg)
       }
-      let groups = settings(rows.map(\.0)).map { setting in
+      let groups = rows.map(\.0).uniqued.map { setting in
         BarChart.Group(
           setting, remark: "",
           rows.filter { $0.0 == setting }.map {
@@ -185,16 +241,5 @@ public enum BenchmarkCharts {
       }
       spread = low...high
     }
-  }
-
-  /// Each once, in the order in which they come.
-  private static func settings(_ names: [String]) -> [String] {
-    var seen: Set<String> = []
-    return names.filter { seen.insert($0).inserted }
-  }
-
-  private static func short(_ value: Double) -> String {
-    let tenths = Int((value * 10).rounded())
-    return "\(tenths / 10).\(tenths % 10)"
   }
 }

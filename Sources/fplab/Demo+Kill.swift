@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Lab
+import Rendering
 
 extension Demo {
   /// Programs and maps stay when fpd is killed, and the next fpd takes them over: no frame is lost.

@@ -68,7 +68,7 @@ extension Demo {
   ) throws -> Double {
     Terminal.progress("   \(way) \(round)/\(Self.rounds) …")
     let measurement = try LoadMeasurement.take(
-      generator, cpu: Self.cpu, time: Self.time, arrived: { sink.count.frames })
+      [.init(generator, cpu: Self.cpu, arrived: { sink.count.frames })], time: Self.time)[0]
     Terminal.progress("")
     let million = 1000 / measurement.nanoseconds
     say(

@@ -5,10 +5,13 @@ import Lab
 let usage = """
   usage: fplab COMMAND
     demo               a router and a bridge with plain commands: how much faster with fpd, and why
-    bench [--quick] [--only links|rules|routes|programs|firewall] [--output DIRECTORY]
+    bench [--quick] [--only links|rules|routes|programs|firewall]... [--output DIRECTORY]
                        how soon fpd follows, and what it costs, at scale
-    bench speed [--quick] [--only router|bridge|gateway|nat|punt|tcp] [--output DIRECTORY]
-                       how many packets a CPU forwards, with fpd and without
+    bench speed [--quick] [--only PART]... [--output DIRECTORY]
+                       how many packets a CPU forwards and how long they take, with fpd and without;
+                       parts: router, bridge, gateway, nat, punt, tcp, cores, sizes, scale, latency,
+                       pods, chain, mix, swaps
+    paper [DIRECTORY]  compares a benchmark's kept results with those of the LinuxFP paper
     charts [DIRECTORY] draws the pictures of a benchmark's kept results anew
     shell [TOPOLOGY]   a lab to step into by hand
   """
@@ -20,6 +23,7 @@ do {
   case "bench" where arguments.dropFirst().first == "speed":
     try Speed.run(Array(arguments.dropFirst(2)))
   case "bench": try Bench.run(Array(arguments.dropFirst()))
+  case "paper": try Report.paper(Array(arguments.dropFirst()))
   case "charts": try Report.draw(Array(arguments.dropFirst()))
   case "shell": try Shell.run(Array(arguments.dropFirst()))
   case "--help", "-h", "help": Terminal.line(usage)

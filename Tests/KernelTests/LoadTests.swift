@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
 import Lab
+import OrderedJSON
 import Testing
 
 extension Kernel {
@@ -16,7 +17,7 @@ extension Kernel {
 
       /// A router with routes for the first ten of the `destinations`, and one for all others.
       static func router(
-        tracking frames: Int, length: Int = 60, destinations: Int = 10
+        tracking frames: Int, length: Int = 60, destinations: Int = 10, timed: Bool = false
       ) throws -> Line {
         let bed = try Testbed.hostRouterHost()
         let router = try bed["router"]
@@ -27,7 +28,7 @@ extension Kernel {
             + (0..<10).map { "route add 10.100.\($0).0/24 via 10.0.2.2" })
         try router.run("ethtool -K p1 gro on")
         let sink = try LoadSink(
-          in: try bed["right"], device: "eth0", tracking: frames, flows: 32)
+          in: try bed["right"], device: "eth0", tracking: frames, flows: 32, timed: timed)
         let traffic = try LoadTraffic(
           from: bed["left"].mac(of: "eth0"), "10.0.1.2", to: router.mac(of: "p1"), "10.100.0.1"
         ) {
@@ -143,6 +144,78 @@ extension Kernel {
       #expect(tally.damaged == 3 && tally.lost == 1 && tally.firstLost == 7, "\(tally)")
       sink.reset()
       #expect(try sink.tally(sent: 8).lost == 8)
+    }
+
+    /// Of the generator's frames, and of one that comes late: its number has left before.
+    @Test func delaysAreThoseOfTheFrames() throws {
+      let line = try Line.router(tracking: 100_000, timed: true)
+      #expect(
+        try line.send(.init(frames: 10_000, time: .seconds(30), rate: 100_000, window: 192)).isWhole
+      )
+      let delays = line.sink.delays
+      #expect(delays.count == 10_000)
+      #expect(delays.mean > 0 && delays.mean < 100_000, "\(delays.mean) µs")
+      #expect(delays.quantile(0.5) <= delays.quantile(0.99))
+      let mouth = try Capture("eth0", in: try line.bed["left"])
+      let payload =
+        withUnsafeBytes(of: LoadSink.magic) { Array($0) }
+        + withUnsafeBytes(of: UInt32(0)) { Array($0) }
+        + withUnsafeBytes(of: UInt64(9_999)) { Array($0) }
+      let macs = (
+        from: try line.bed["left"].mac(of: "eth0"), to: try line.middle.mac(of: "p1")
+      )
+      let sent = Instant.now
+      _ = eventually { Instant.now > sent + .milliseconds(300) }
+      try mouth.send(
+        Packet(
+          from: macs.from, to: macs.to,
+          .ipv4(IPv4(from: "10.0.1.2", to: "10.100.0.1", .udp(from: 1, to: 9, payload)))))
+      #expect(eventually { line.sink.delays.count == 10_001 })
+      let late = line.sink.delays - delays
+      #expect(late.mean > 300_000 && late.mean < 5_000_000, "\(late.mean) µs")
+      #expect((late.quantile(1) / late.mean - 1).magnitude < 0.04)
+    }
+
+    @Test func aMachineInTheMiddleHasACPUOfItsOwn() throws {
+      let line = try Line.router(tracking: 100_000)
+      let threads = try line.middle.takePackets(of: "p1", on: lastCPU)
+      func used() throws -> Int {
+        try threads.reduce(0) { sum, thread in
+          let words = try TextFile.read("/proc/\(thread)/schedstat").split(separator: " ")
+          return sum + (Int(words.first ?? "") ?? 0)
+        }
+      }
+      let before = try used()
+      #expect(
+        try line.send(.init(frames: 100_000, time: .seconds(30), rate: 100_000, window: 192))
+          .isWhole)
+      #expect(try used() - before > 1_000_000)
+      for thread in threads {
+        let status = try TextFile.read("/proc/\(thread)/status")
+        #expect(status.contains("Cpus_allowed_list:\t\(lastCPU)\n"))
+      }
+    }
+
+    @Test func pairsAskAtTheSameTime() throws {
+      let bed = try Testbed.bridged(hosts: 4)
+      let stream = LoadStream([
+        .init(from: try bed["h1"], to: try bed["h2"], "10.0.0.2"),
+        .init(from: try bed["h3"], to: try bed["h4"], "10.0.0.4"),
+      ])
+      let ports = ["p1", "p2", "p3", "p4"]
+      func packets() throws -> [Int] {
+        try ports.map {
+          let text = try bed["switch"].run("ip -j -s link show \($0)").output
+          return Int(try JSON(parsing: text).at("0.stats64.rx.packets")?.int ?? 0)
+        }
+      }
+      let before = try packets()
+      let amount = try stream.requests(.milliseconds(300), sessions: 2)
+      #expect(amount.count > 100 && amount.delays.count == amount.count)
+      #expect(amount.delays.mean > 1 && amount.busy > .zero)
+      // Each pair has its half.
+      let half = amount.count / 2
+      #expect(try zip(packets(), before).allSatisfy { $0 - $1 >= half })
     }
 
     @Test func rateIsNotExceeded() throws {

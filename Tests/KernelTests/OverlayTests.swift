@@ -7,28 +7,15 @@ extension Kernel {
   /// Pods whose packets are routed into a VXLAN device: the fast path hands them to the device, and the
   /// kernel encapsulates.
   @Suite(.needsFpd) struct OverlayTests {
-    /// pod1 10.244.1.2 – p1 `node1` u1 – u2 `node2` p2 – pod2 10.244.2.2, as flannel would have it: a
-    /// VXLAN device per node without learning, its entries and neighbours permanent.
+    /// pod1 10.244.1.2 – p1 `node1` – `node2` p2 – pod2 10.244.2.2.
     private static func overlay() throws -> Testbed {
-      let bed = Testbed()
-      for word in ["pod1", "node1", "node2", "pod2"] { try bed.add(word) }
-      try bed.cable(
-        .init(bed["node1"], "u1", "192.168.0.1/24"), .init(bed["node2"], "u2", "192.168.0.2/24"))
-      for (own, other) in [(1, 2), (2, 1)] {
-        let (pod, node) = (try bed["pod\(own)"], try bed["node\(own)"])
+      let bed = try Testbed.overlay()
+      for number in 1...2 {
+        let pod = try bed.add("pod\(number)")
         try bed.cable(
-          .init(pod, "eth0", "10.244.\(own).2/24"), .init(node, "p\(own)", "10.244.\(own).1/24"))
-        try pod.run("ip route add default via 10.244.\(own).1")
-        try node.sysctl("net.ipv4.ip_forward=1")
-        try node.ip(batch: [
-          "link add vx0 address 02:42:00:00:00:0\(own) type vxlan id 7 dstport 4789 "
-            + "local 192.168.0.\(own) dev u\(own) nolearning",
-          "addr add 10.244.\(own).0/32 dev vx0", "link set vx0 up",
-          "neigh add 10.244.\(other).0 lladdr 02:42:00:00:00:0\(other) dev vx0 nud permanent",
-          "route add 10.244.\(other).0/24 via 10.244.\(other).0 dev vx0 onlink",
-        ])
-        try node.run(
-          "bridge fdb add 02:42:00:00:00:0\(other) dev vx0 dst 192.168.0.\(other) self permanent")
+          .init(pod, "eth0", "10.244.\(number).2/24"),
+          .init(bed["node\(number)"], "p\(number)", "10.244.\(number).1/24"))
+        try pod.run("ip route add default via 10.244.\(number).1")
       }
       return bed
     }

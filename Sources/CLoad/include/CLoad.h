@@ -39,6 +39,11 @@ int load_attach(struct load_object *object, unsigned int ifindex);
 int load_run(struct load_object *object, void *frame, uint32_t length, uint32_t times,
 	     uint32_t batch);
 
+/* Runs the program so many times on a packet that goes nowhere, and says what it answered last. 0 or an
+ * errno. */
+int load_repeat(struct load_object *object, void *frame, uint32_t length, uint32_t times,
+		uint32_t *answer);
+
 enum load_kind { LOAD_PROGRAM, LOAD_MAP, LOAD_LINK };
 enum { LOAD_NAME = 16 };
 

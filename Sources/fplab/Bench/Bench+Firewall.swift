@@ -53,7 +53,7 @@ extension Bench {
   func firewall() throws {
     for hook in ["xdp", "tc"] {
       for tool in IPTables.allCases.map(Self.iptables) + [Self.nft] {
-        for count in quick ? [1, 100, 10_000] : [1, 100, 1000, 10_000] {
+        for count in quick ? [100, 10_000] : [1, 100, 1000, 10_000] {
           try firewall(hook, tool, count)
         }
       }

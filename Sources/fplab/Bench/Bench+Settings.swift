@@ -34,7 +34,7 @@ extension Bench {
   }
 
   func manyLinks() throws {
-    for links in [10, 1000] {
+    for links in [10, quick ? 100 : 1000] {
       let namespace = try router("links", pairs: links / 2)
       let fpd = try Fpd(in: namespace, logLevel: "warning")
       try measure(
@@ -63,14 +63,15 @@ extension Bench {
   func manyRules(_ kind: IPTables) throws {
     let namespace = try router("rules", pairs: 2)
     let fpd = try Fpd(in: namespace, logLevel: "warning")
-    Terminal.progress("loading 10000 rules with \(kind.rawValue)-restore")
-    let rules = (0..<10_000).map {
+    let count = quick ? 1000 : 10_000
+    Terminal.progress("loading \(count) rules with \(kind.rawValue)-restore")
+    let rules = (0..<count).map {
       "-A FORWARD -s 10.\(100 + $0 / 250 % 100).\($0 % 250).0/24 -p tcp --dport \(1 + $0) -j DROP\n"
     }
     try namespace.restore(kind, "*filter\n" + rules.joined() + "COMMIT\n")
     try fpd.wait()
     try measure(
-      "10000 \(kind.rawValue) rules", fpd,
+      "\(count) \(kind.rawValue) rules", fpd,
       [
         Change(
           name: "\(kind.rawValue) -A", interface: "v0a",
@@ -94,7 +95,7 @@ extension Bench {
     for churn in [Self.nothing, Self.neighbours, Self.stations] {
       try load(churn, namespace, fpd)
     }
-    let count = 1_000_000
+    let count = quick ? 100_000 : 1_000_000
     let step = 100_000
     for start in stride(from: 0, to: count, by: step) {
       Terminal.progress("loading \(start + step) of \(count) routes")
@@ -117,7 +118,7 @@ extension Bench {
   }
 
   private static let nothing = Churn(what: "nothing changes", tool: "") { _, _ in "" }
-  private static let routes = Churn(what: "routes, among 1000000", tool: "ip") { verb, number in
+  private static let routes = Churn(what: "routes, among many", tool: "ip") { verb, number in
     "route \(verb) 198.\(18 + number / 250).\(number % 250).0/24 via 10.0.0.2"
   }
   private static let neighbours = Churn(what: "neighbours", tool: "ip") { verb, number in
@@ -129,7 +130,7 @@ extension Bench {
 
   /// Makes 5,000 such changes a second while fpd's CPU time is read.
   private func load(_ churn: Churn, _ namespace: Namespace, _ fpd: Fpd) throws {
-    let seconds = quick ? 3 : 30
+    let seconds = quick ? 1 : 15
     let chunk = 50
     let feeder =
       churn.tool.isEmpty ? nil : try namespace.start([churn.tool, "-batch", "-"], feed: true)

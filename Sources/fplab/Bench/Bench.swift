@@ -8,42 +8,23 @@ final class Bench {
   let directory: String
   var results = Results()
 
-  var repetitions: Int { quick ? 7 : 50 }
+  var repetitions: Int { quick ? 5 : 30 }
 
   static func run(_ arguments: [String]) throws {
-    var quick = false
-    var directory = "docs/benchmarks"
-    var parts = Part.allCases
-    var rest = arguments[...]
-    while let argument = rest.popFirst() {
-      switch argument {
-      case "--quick": quick = true
-      case "--only":
-        guard let name = rest.popFirst(), let part = Part(rawValue: name) else {
-          throw LabError("--only wants one of \(Part.allCases.map(\.rawValue))")
-        }
-        parts = [part]
-      case "--output":
-        guard let path = rest.popFirst() else { throw LabError("--output wants a directory") }
-        directory = path
-      default:
-        throw LabError("unknown argument '\(argument)' (--quick, --only PART, --output DIRECTORY)")
-      }
-    }
-    try Bench(quick: quick, directory: directory).run(parts)
+    let options = try BenchOptions<Part>(arguments)
+    try Bench(options).run(options)
   }
 
-  private init(quick: Bool, directory: String) {
-    self.quick = quick
-    self.directory = directory
+  private init(_ options: BenchOptions<Part>) {
+    (quick, directory) = (options.quick, options.directory)
     results.quick = quick
   }
 
   private enum Part: String, CaseIterable { case links, rules, routes, programs, firewall }
 
-  private func run(_ parts: [Part]) throws {
+  private func run(_ options: BenchOptions<Part>) throws {
     _ = Machine.json  // before this benchmark is what keeps the machine busy
-    for part in parts {
+    for part in options.parts {
       switch part {
       case .links: try manyLinks()
       case .rules: for kind in IPTables.allCases { try manyRules(kind) }
@@ -55,7 +36,7 @@ final class Bench {
     Terminal.progress("")
     results.printTables()
     try Report.write(
-      "reaction", parts: parts.map(\.rawValue), to: directory, json: results.json,
+      "reaction", parts: options.named.map(\.rawValue), to: directory, json: results.json,
       markdown: results.markdown)
   }
 

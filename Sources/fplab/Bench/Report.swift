@@ -6,11 +6,12 @@ import Rendering
 
 /// Where the results of a benchmark are written.
 enum Report {
-  /// `name`.json, `name`.md and the pictures in it; one part alone has files of its own, since it does not take the place of all.
+  /// `name`.json, `name`.md and the pictures in it; some parts have files of their own, since they do not
+  /// take the place of all.
   static func write(
     _ name: String, parts: [String], to directory: String, json: JSON, markdown: String
   ) throws {
-    let place = "\(directory)/\(parts.count == 1 ? "\(name)-\(parts[0])" : name)"
+    let place = "\(directory)/\(([name] + parts).joined(separator: "-"))"
     mkdir(directory, 0o755)
     try TextFile.write("\(place).json", json.text(pretty: true) + "\n")
     try write(markdown, json, to: place)
@@ -32,6 +33,40 @@ enum Report {
       try write(try TextFile.read("\(place).md"), json, to: place)
       Terminal.line("\(place).md")
     }
+  }
+
+  /// Compares kept results with the paper's: `paper.md` and its picture.
+  static func paper(_ arguments: [String]) throws {
+    guard arguments.count <= 1, arguments.first?.hasPrefix("-") != true else {
+      throw LabError("usage: fplab paper [DIRECTORY]")
+    }
+    let directory = arguments.first ?? "docs/benchmarks"
+    func kept(_ name: String) throws -> JSON {
+      try JSON(parsing: TextFile.read("\(directory)/\(name).json"))
+    }
+    let speed = try kept("speed")
+    let comparison = try PaperComparison(speed: speed, reaction: kept("reaction"))
+    guard !comparison.rows.isEmpty else {
+      throw LabError("\(directory) has no results that the paper has, too")
+    }
+    try TextFile.write("\(directory)/paper.svg", comparison.chart.svg)
+    try TextFile.write(
+      "\(directory)/paper.md",
+      """
+      # Beside the paper
+
+      What LinuxFP's evaluation (Abranches et al., ICDCS 2024) found on its machines, with network cards and two
+      hosts, and what fpd comes to on one machine, each against Linux in the same run: how many times as many packets
+      or transactions, or as short a time. *Limit* is the shortest program by hand that asks the kernel's tables and
+      checks nothing. Where the paper gives one ratio for a whole figure, it stands in each line of that figure. How
+      it is measured: [speed.md](speed.md), [reaction.md](reaction.md). Made by `fplab paper` from their JSON.
+      \(speed["quick"]?.bool == true ? "\nA quick run: few rounds.\n" : "")
+      \(comparison.markdown)
+      ![\(comparison.chart.title)](paper.svg)
+
+      """)
+    Terminal.text(comparison.chart.text())
+    Terminal.line("Written to \(directory)/paper.md")
   }
 
   private static let heading = "## Pictures"

@@ -2,6 +2,7 @@
 import Glibc
 import Lab
 import OrderedJSON
+import Rendering
 
 /// What the benchmark has found: a table to print, JSON and Markdown to keep.
 struct Results {

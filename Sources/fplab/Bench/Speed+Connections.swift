@@ -51,20 +51,11 @@ extension Speed {
       $0.sources = addresses
     }
     let generator = try LoadGenerator(in: left, device: "eth0", traffic)
-    let sink = try LoadSink(in: try bed["right"], device: "eth0")
-    let arrived = { sink.count.frames }
-    let out = try router.ifindex(of: "p2")
-    try measure(
+    try forwarding(
       "NAT\(rules.isEmpty ? "" : " and stateful rules"), \(connections) connections"
-        + (others > 0 ? " of \(connections * (others + 1)) in the table" : ""),
-      [
-        try base(), Way(name: Self.linux, generator: generator, arrived: arrived) { .kernel },
-        Way(name: "by hand, look-up and redirect", generator: generator, arrived: arrived) {
-          .program(try LoadProgram("conntrack", constant: out).attach(to: "p1", in: router))
-        }, fpd("xdp", in: router, ["p1", "p2"], generator, arrived, follows: true),
-        fpd(
-          "tc", in: router, ["p1", "p2"], generator, arrived, name: "fpd, tc", follows: true),
-      ], isShort: true)
+        + (others > 0 ? " of \(connections * (others + 1)) in the table" : ""), through: router,
+      generator, to: LoadSink(in: try bed["right"], device: "eth0"), beside: [.connections],
+      hooks: ["xdp", "tc"], follows: true, isShort: true)
     bed.close()
   }
 
@@ -136,25 +127,10 @@ extension Speed {
       spread(&$0)
     }
     let generator = try LoadGenerator(in: container, device: "eth0", traffic)
-    let sink = try LoadSink(in: world, device: "eth0")
-    let arrived = { sink.count.frames }
-    try measure(
+    try forwarding(
       "out of a container, by a bridge, Docker's rules and NAT, \(flows) connections",
-      [
-        try base(), Way(name: Self.linux, generator: generator, arrived: arrived) { .kernel },
-        fpd("tc", in: host, ["p1", "wan"], generator, arrived, follows: true),
-      ], isShort: true)
-    bed.close()
-  }
-
-  /// TCP out of a container that is masqueraded, on the hook where GSO packets stay whole.
-  func masqueradedStreams() throws {
-    let bed = try Testbed.hostRouterHost()
-    let router = try bed["router"]
-    try router.run("iptables-legacy -t nat -A POSTROUTING -o p2 -j MASQUERADE")
-    try streams(
-      "masqueraded, out of a container", in: router, from: bed["left"], to: bed["right"],
-      "10.0.2.2", follows: true)
+      through: host, generator, to: LoadSink(in: world, device: "eth0"), hooks: ["tc"],
+      follows: true, interfaces: ["p1", "wan"], isShort: true)
     bed.close()
   }
 }

@@ -3,7 +3,7 @@ import Lab
 
 extension Speed {
   /// Rules that no packet meets, of one kind and in some numbers.
-  private struct Blacklist: Sendable {
+  struct Blacklist: Sendable {
     let counts: [Int]
     /// Of those, what a quick run takes.
     let quickCounts: [Int]
@@ -23,18 +23,22 @@ extension Speed {
   private static let sizes = [1, 10, 100, 1000, 10_000]
   private static let quickSizes = [1, 100, 10_000]
 
+  static let iptables = Blacklist(counts: sizes, quickCounts: quickSizes) {
+    "\($0) rules of iptables-legacy"
+  } load: { count, namespace in
+    let rules = (0..<count).map { "-A FORWARD -s \(source($0))/32 -j DROP\n" }.joined()
+    try namespace.run(
+      ["iptables-legacy-restore"],
+      input: "*filter\n:FORWARD ACCEPT [0:0]\n\(rules)COMMIT\n")
+  } clear: {
+    try $0.run("iptables-legacy -F FORWARD")
+  }
+
+  static let ipset = set("hash:ip", counts: quickSizes, quickCounts: [10_000])
+
   private static let blacklists = [
-    Blacklist(counts: sizes, quickCounts: quickSizes) {
-      "\($0) rules of iptables-legacy"
-    } load: { count, namespace in
-      let rules = (0..<count).map { "-A FORWARD -s \(source($0))/32 -j DROP\n" }.joined()
-      try namespace.run(
-        ["iptables-legacy-restore"],
-        input: "*filter\n:FORWARD ACCEPT [0:0]\n\(rules)COMMIT\n")
-    } clear: {
-      try $0.run("iptables-legacy -F FORWARD")
-    },
-    Blacklist(counts: sizes, quickCounts: quickSizes) {
+    iptables,
+    Blacklist(counts: quickSizes, quickCounts: [10_000]) {
       "\($0) rules of nftables"
     } load: { count, namespace in
       let rules = (0..<count).map { "add rule ip fw forward ip saddr \(source($0)) drop\n" }
@@ -44,7 +48,7 @@ extension Speed {
     } clear: {
       try $0.nft(noTable)
     },
-    set("hash:ip", counts: sizes, quickCounts: quickSizes),
+    ipset,
     set("hash:net", counts: [1000], quickCounts: [1000]),
   ]
 
@@ -83,18 +87,20 @@ extension Speed {
     let generator = try generator(in: bed, to: router)
     let sink = try LoadSink(in: try bed["right"], device: "eth0")
     let arrived = { sink.count.frames }
+    // Where the paper compares the hooks.
+    let hooks = count == 100 ? ["xdp", "tc"] : ["xdp"]
     try measure(
       "gateway, \(blacklist.name(count))",
       [
         try base(),
-        Way(name: Self.linux, generator: generator, arrived: arrived) {
+        way(Self.linux, generator, arrived) {
           try blacklist.load(count, router)
           return .kernel
         },
-        fpd("xdp", in: router, ["p1", "p2"], generator, arrived),
+      ] + hooks.map { fpd($0, in: router, ["p1", "p2"], generator, arrived) } + [
         fpd("xdp", in: router, ["p1", "p2"], generator, arrived, name: Self.noRules) {
           try blacklist.clear(router)
-        },
+        }
       ], isShort: true)
     bed.close()
   }

@@ -10,67 +10,60 @@ final class Speed {
   let directory: String
   var results = SpeedResults()
 
-  var rounds: Int { quick ? 3 : 9 }
-  var time: Duration { quick ? .milliseconds(400) : .seconds(2) }
+  var rounds: Int { quick ? 2 : 7 }
+  var time: Duration { quick ? .milliseconds(400) : .milliseconds(1500) }
   /// Where ways differ by a few hundredths, many short rounds tell more than few long ones.
-  var closeRounds: Int { quick ? 5 : 31 }
+  var closeRounds: Int { quick ? 3 : 21 }
   var closeTime: Duration { quick ? .milliseconds(400) : .milliseconds(600) }
+  /// Of TCP, where Linux and fpd take turns without anything being started between.
+  var streamRounds: Int { quick ? 4 : 50 }
+  let streamTime = Duration.milliseconds(120)
   let flows = 256
   let prefixes = 50
   /// The CPU that sends and so forwards: the last, which has the fewest interrupts.
   let cpu = Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))) - 1
 
   static func run(_ arguments: [String]) throws {
-    var quick = false
-    var directory = "docs/benchmarks"
-    var parts = Part.allCases
-    var rest = arguments[...]
-    while let argument = rest.popFirst() {
-      switch argument {
-      case "--quick": quick = true
-      case "--only":
-        guard let name = rest.popFirst(), let part = Part(rawValue: name) else {
-          throw LabError("--only wants one of \(Part.allCases.map(\.rawValue))")
-        }
-        parts = [part]
-      case "--output":
-        guard let path = rest.popFirst() else { throw LabError("--output wants a directory") }
-        directory = path
-      default:
-        throw LabError("unknown argument '\(argument)' (--quick, --only PART, --output DIRECTORY)")
-      }
-    }
-    try Speed(quick: quick, directory: directory).run(parts)
+    let options = try BenchOptions<Part>(arguments)
+    try Speed(options).run(options)
   }
 
-  private init(quick: Bool, directory: String) {
-    self.quick = quick
-    self.directory = directory
+  private init(_ options: BenchOptions<Part>) {
+    (quick, directory) = (options.quick, options.directory)
     results.quick = quick
     results.seconds = time.milliseconds / 1000
     results.cpu = cpu
   }
 
-  private enum Part: String, CaseIterable { case router, bridge, gateway, nat, punt, tcp }
+  private enum Part: String, CaseIterable {
+    case router, bridge, gateway, nat, punt, tcp, cores, sizes, scale, latency, pods, chain, mix,
+      swaps
+  }
 
-  private func run(_ parts: [Part]) throws {
+  private func run(_ options: BenchOptions<Part>) throws {
     _ = Machine.json  // before this benchmark is what keeps the machine busy
-    for part in parts {
+    for part in options.parts {
       switch part {
       case .router: try router()
       case .gateway: try gateway()
       case .bridge: try bridge()
-      case .nat:
-        try nat()
-        try masqueradedStreams()
+      case .nat: try nat()
       case .punt: try punting()
       case .tcp: try streams()
+      case .cores: try cores()
+      case .sizes: try sizes()
+      case .scale: try scale()
+      case .latency: try latency()
+      case .pods: try pods()
+      case .chain: try chain()
+      case .mix: try mix()
+      case .swaps: try swaps()
       }
     }
     Terminal.progress("")
     results.printTables()
     try Report.write(
-      "speed", parts: parts.map(\.rawValue), to: directory, json: results.json,
+      "speed", parts: options.named.map(\.rawValue), to: directory, json: results.json,
       markdown: results.markdown)
   }
 
@@ -81,9 +74,18 @@ final class Speed {
     let name: String
     /// Frames that go straight from the generator to a sink: what every other way contains as well.
     var isBase = false
-    let generator: LoadGenerator
-    let arrived: () throws -> Int
+    /// What sends at the same time, each on a CPU of its own.
+    let lines: [LoadMeasurement.Line]
     let set: () throws -> Forwarder
+  }
+
+  /// One generator, on the CPU that is measured.
+  func way(
+    _ name: String, isBase: Bool = false, _ generator: LoadGenerator,
+    _ arrived: @escaping () throws -> Int, set: @escaping () throws -> Forwarder
+  ) -> Way {
+    Way(
+      name: name, isBase: isBase, lines: [.init(generator, cpu: cpu, arrived: arrived)], set: set)
   }
 
   /// What holds a way in place.
@@ -103,25 +105,41 @@ final class Speed {
     for round in 1...rounds {
       for (place, way) in ways.enumerated() where rows[place].absent == nil {
         Terminal.progress("\(setting): \(way.name) \(round)/\(rounds)")
-        let forwarder = try way.set()
-        if case .fpd(let fpd, let interfaces) = forwarder,
-          let reason = try Self.reasonNotAccelerated(fpd, interfaces)
-        {
-          rows[place].absent = "not accelerated: \(reason)"
-          try fpd.stop()
-          continue
-        }
-        let measurement = try LoadMeasurement.take(
-          way.generator, cpu: cpu, time: time, arrived: way.arrived)
-        rows[place].take(measurement)
-        if case .fpd(let fpd, let interfaces) = forwarder {
-          rows[place].fastShares += try Self.fastShares(fpd, interfaces)
-          try fpd.stop()
-        }
-        withExtendedLifetime(forwarder) {}
+        let outcome = try with(way.set) { try LoadMeasurement.take(way.lines, time: time) }
+        if let measured = rows[place].note(outcome) { rows[place].take(measured) }
       }
     }
     results.rows += rows
+  }
+
+  /// What was measured while something forwarded, and what fpd's counters say of it; or why it was not.
+  enum Outcome<Value> {
+    case measured(Value, fastShares: [Double])
+    case absent(String)
+  }
+
+  /// Measures while something forwards, unless that is an fpd that does not accelerate its interfaces.
+  func with<Value>(
+    _ set: () throws -> Forwarder, measure: () throws -> Value
+  ) throws -> Outcome<Value> {
+    let forwarder = try set()
+    guard case .fpd(let fpd, let interfaces) = forwarder else {
+      return .measured(try withExtendedLifetime(forwarder, measure), fastShares: [])
+    }
+    let outcome: Outcome<Value> =
+      if let reason = try Self.absence([fpd], interfaces) {
+        .absent(reason)
+      } else {
+        .measured(try measure(), fastShares: try Self.fastShares(fpd, interfaces))
+      }
+    try fpd.stop()
+    return outcome
+  }
+
+  /// The places of so many ways in a round: none is always measured after the same other one.
+  static func order(of ways: Int, in round: Int) -> [Int] {
+    let turned = (0..<ways).map { ($0 + round / 2) % ways }
+    return round % 2 == 0 ? turned : turned.reversed()
   }
 
   private static func interfaces(_ fpd: Fpd, _ names: [String]) throws -> [JSON] {
@@ -130,23 +148,42 @@ final class Speed {
     }
   }
 
-  /// Why one of the interfaces is not accelerated; nil when all are.
+  /// What is to be told in place of measurements; nil when all interfaces are accelerated, with programs of their own:
+  /// while those are being compiled, the general one is slower, and the compiler keeps a CPU busy.
+  static func absence(_ fpds: [Fpd], _ names: [String]) throws -> String? {
+    for fpd in fpds {
+      if let reason = try reasonNotAccelerated(fpd, names) { return "not accelerated: \(reason)" }
+    }
+    return nil
+  }
+
   static func reasonNotAccelerated(_ fpd: Fpd, _ names: [String]) throws -> String? {
     try fpd.wait()
     var reason: String?
-    _ = try eventually(within: .seconds(3), every: .milliseconds(50)) {
+    _ = try eventually(within: .seconds(10), every: .milliseconds(50)) {
       let found = try interfaces(fpd, names)
-      let slow = found.first { $0["accelerated"]?.bool != true }
+      let slow = found.first { $0["accelerated"]?.bool != true || $0["program"]?.string != "own" }
       reason =
         found.count < names.count
-        ? "fpd does not list them" : slow.map { $0["reason"]?.string ?? "fpd tells no reason" }
+        ? "fpd does not list them" : slow.map { $0["reason"]?.string ?? "no program of its own" }
       return reason == nil
     }
     return reason
   }
 
-  /// What fpd says of the packets it has forwarded itself.
+  /// The parts of what came in by interfaces that fpd's own counters say were finished by the fast path.
   static func fastShares(_ fpd: Fpd, _ names: [String]) throws -> [Double] {
-    try interfaces(fpd, names).compactMap { $0["fast_share"]?.double }
+    try (fpd.stats()["interfaces"]?.array ?? []).compactMap { counters in
+      guard names.contains(counters["name"]?.string ?? "") else { return nil }
+      func packets(_ json: JSON?) -> Double { Double(json?["packets"]?.int ?? 0) }
+      let fast = packets(counters["forwarded"]) + packets(counters["dropped"])
+      let all = (counters["punted"]?.object?.members ?? []).reduce(fast) {
+        $0 + packets($1.value)
+      }
+      return all < few ? nil : fast / all
+    }
   }
+
+  /// So many packets tell nothing.
+  private static let few = 100.0
 }

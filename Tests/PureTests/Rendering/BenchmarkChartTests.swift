@@ -28,12 +28,23 @@ import Testing
       packets("gateway, 10000 rules of nftables", "Linux", 40_000),
       packets("gateway, 10000 rules of nftables", "fpd, xdp", 310),
       packets("gateway, 10 rules of iptables-legacy", "Linux", 1100),
+      packets("router, frames of 64 bytes", "fpd, xdp", 300),
+      packets("router, frames of 1518 bytes", "fpd, xdp", 320),
     ],
     "streams": [
       [
         "setting": "through a router", "way": "fpd, tc",
         "gigabits_per_second": measured(30, 28, 31),
       ]
+    ],
+    "latencies": [
+      [
+        "setting": "router", "way": "Linux", "under_way": ["p99": measured(200, 180, 300)],
+      ]
+    ],
+    "chains": [
+      ["way": "calls", "length": 1, "nanoseconds": measured(9, 8, 10)],
+      ["way": "calls", "length": 16, "nanoseconds": measured(30, 20, 40)],
     ],
     "reactions": [
       ["setting": "10 links", "change": "ip addr add", "times": measured(3.5, 3, 4)]
@@ -48,13 +59,18 @@ import Testing
   @Test func everyPartOfAReportHasAPicture() throws {
     let pictures = BenchmarkCharts.pictures(Self.report)
     // One size of rules alone is no line.
-    #expect(pictures.map(\.name) == ["rates", "rules-nftables", "streams", "graph", "rules"])
+    #expect(
+      pictures.map(\.name) == [
+        "rates", "rules-nftables", "router-frames-of-bytes", "streams", "latency-p99", "chain",
+        "graph", "rules",
+      ])
     for picture in pictures { #expect(XMLParser(data: Data(picture.svg.utf8)).parse()) }
     let rates = try #require(pictures.first).svg
     #expect(rates.contains("A &lt; B") && rates.contains("× 4.0 Linux"))
     #expect(!rates.contains("10000 rules"))
-    #expect(pictures[4].svg.contains("milliseconds, added"))
+    #expect(pictures[7].svg.contains("milliseconds, added"))
     let rules = pictures[1].svg
+    #expect(pictures[5].svg.contains(">trivial functions<"))
     #expect(rules.contains(">10 k<") && rules.contains(">fpd, xdp<") && rules.contains(">100<"))
   }
 
