@@ -17,6 +17,9 @@
 #if FILTERS_VLANS
 #include "vlan.h"
 #endif
+#if BRIDGED_ARE_JUDGED && JUDGES_RULES
+#include "filter.h"
+#endif
 
 enum {
 	PORT_FORWARDING = 3,	    /* BR_STATE_FORWARDING */
@@ -83,7 +86,6 @@ fp_inline outcome judge_called_packet(struct packet *packet)
 {
 	switch (packet->protocol) {
 	case network_order(PROTOCOL_IPV4): {
-		/* rules are judged for what is routed, not for what a bridge hands to them */
 		if (BRIDGED_MEET_RULES || fp_netfilter_ipv4(packet->network) != GO_ON)
 			return REASON_BRIDGE_NETFILTER;
 		outcome result = fp_parse_ipv4(packet);
@@ -100,6 +102,20 @@ fp_inline outcome judge_called_packet(struct packet *packet)
 		return GO_ON;
 	}
 }
+
+#if BRIDGED_ARE_JUDGED
+/*
+ * br_nf_pre_routing() and br_nf_forward_ip() ask the rules for what is bridged, with the bridge on both sides: the
+ * packet is to be judged as if it came from there and went back, and then to be sent to `port`.
+ */
+fp_inline outcome hand_to_rules(struct packet *packet, u64 port)
+{
+	packet->to_port = port;
+	packet->egress = packet->network_device;
+	packet->egress_index = (u32)live(packet->egress, net_device, ifindex);
+	return GO_ON;
+}
+#endif
 
 /* br_fdb_update(): nothing that the kernel would learn. */
 fp_inline outcome judge_station(const struct packet *packet, u64 table, u64 bridge, u64 vlan)
@@ -196,8 +212,8 @@ fp_inline outcome sort_by_vlan(struct packet *packet, struct device device, u64 
 }
 
 /*
- * Finds the port that the frame goes out by. GO_ON: it is addressed to the bridge itself, and
- * `network_device` is the bridge.
+ * Finds the port that the frame goes out by. GO_ON: it is addressed to the bridge itself, or rules are to be asked
+ * first, and `network_device` is the bridge.
  */
 fp_inline outcome fp_bridge_decide(struct packet *packet, struct device device)
 {
@@ -263,6 +279,10 @@ fp_inline outcome fp_bridge_decide(struct packet *packet, struct device device)
 	if (BRIDGE_CALLS_IPTABLES) {
 		if (packet->tagged)
 			return REASON_BRIDGE_NETFILTER;
+#if BRIDGED_ARE_JUDGED
+		if (packet->protocol == network_order(PROTOCOL_IPV4))
+			return hand_to_rules(packet, to);
+#endif
 		result = judge_called_packet(packet);
 		if (result != GO_ON)
 			return result;
@@ -346,5 +366,44 @@ fp_inline outcome fp_bridge_carry(struct packet *packet)
 		return REASON_DESTINATION_UNKNOWN;
 	return send_through(packet, to, 0);
 }
+
+#if BRIDGED_ARE_JUDGED
+/*
+ * What holds for rules of a packet that is routed has to hold for this one: its destination is another host's, and
+ * nothing is translated. No rule sees the TTL that forwarding would leave.
+ */
+fp_inline outcome fp_bridge_may_ask(const struct packet *packet)
+{
+	struct network network = network_at(packet->network);
+	struct route route = { 0 };
+	const struct ipv4 *ipv4 = packet->ipv4;
+	if (packet->padding)
+		return REASON_PADDING;
+#if JUDGES_RULES
+	if (FILTER_USES(FIELD_TTL))
+		return REASON_BRIDGE_NETFILTER;
+#endif
+#if FOLLOWS_CONNECTIONS
+	if (packet->connection->translates)
+		return REASON_BRIDGE_NETFILTER;
+#else
+	outcome result = fp_netfilter_ipv4(packet->network);
+	if (result != GO_ON)
+		return result;
+#endif
+	if (judge_addresses(ipv4->source, ipv4->destination) != GO_ON ||
+	    of_network(network, fib_has_custom_rules) ||
+	    fp_fib_find(network, ipv4->destination, &route) != FORWARD ||
+	    route.type != ROUTE_UNICAST)
+		return REASON_BRIDGE_NETFILTER;
+	return FORWARD;
+}
+
+/* The rules have let it pass: it goes on as without them. */
+fp_inline outcome fp_bridge_go_on(struct packet *packet)
+{
+	return send_through(packet, packet->to_port, live(packet->port, net_bridge_port, flags));
+}
+#endif
 
 #endif

@@ -92,6 +92,7 @@ struct packet {
 	u64 network;	    /* the namespace, struct net */
 	u64 port;	    /* the bridge port it came in by */
 	u64 bridge;
+	u64 to_port; /* the port it goes out by, while rules are still to be asked for what is bridged */
 	u64 egress; /* the net_device it goes out by */
 	u32 egress_index;
 	u32 mark;

@@ -80,7 +80,7 @@ package struct FastPath: Sendable {
   private static func generalShape(_ isXDP: Bool) -> JSON.Object {
     JSON.Object([
       ("general", true), ("modules", ["bridge", "router"]), ("bridge", [:]), ("router", [:]),
-      ("routes_into_bridges", .bool(isXDP)),
+      ("routes_into_bridges", .bool(isXDP)), ("judges_bridged", false),
     ])
   }
 
@@ -103,6 +103,7 @@ package struct FastPath: Sendable {
         "bridge": .array(hooks.bridge.map { .number($0.count) }),
       ])
     variables.append("rules_exist", .bool(interface.device.rulesExist))
+    variables.append("judges_bridged", .bool(interface.device.judgesBridged))
     variables.append("calls_iptables", .bool(hooks.bridge.contains { !$0.isEmpty }))
     if let bridge = modules.first(where: { $0.module == .bridge }), bridge.conf["bridge"] != nil {
       variables.append("bridge", [:])

@@ -23,7 +23,7 @@ extension Derivation {
     nodes.append(Node(module: .bridge, conf: conf, next: nil))
     let judged = slowPath.count
     if let port { judge(port) }
-    judge(settings)
+    judge(settings, isPort: port != nil)
     let all: Set<Reason> = [
       .portNotForwarding, .portFlag, .vlanProtocol, .spanningTreeGroups, .bridgeFilter, .unreadable,
     ]
@@ -74,7 +74,7 @@ extension Derivation {
     settings.callIPTables || surroundings.state.sysctls.bridgeCallIPTables ?? 0 != 0
   }
 
-  private mutating func judge(_ settings: BridgeSettings) {
+  private mutating func judge(_ settings: BridgeSettings, isPort: Bool) {
     let firewall = surroundings.firewall
     let sysctls = surroundings.state.sysctls
     if settings.vlanFiltering, settings.vlanProtocol != 0x8100 { punt(.vlanProtocol, "802.1ad") }
@@ -87,11 +87,13 @@ extension Derivation {
     let called6 = settings.callIP6Tables || sysctls.bridgeCallIP6Tables ?? 0 != 0
     let calledARP = settings.callARPTables || sysctls.bridgeCallARPTables ?? 0 != 0
     if called || called6 || calledARP, firewall.bridgeNetfilter || !firewall.hooksKnown {
-      // IPv4 passes through where nothing stands on its hooks.
+      // IPv4 passes through where nothing stands on its hooks, and where programs can ask what does.
+      mayJudgeBridged = isPort && called && firewall.mayAskForBridged && firewall.decides
       let families = [
-        (called && !firewall.letsRoutedPass, "IPv4"), (called6, "IPv6"), (calledARP, "ARP"),
-      ]
-      punt(.bridgeNetfilter, families.filter(\.0).map(\.1).joined(separator: ", "))
+        (called && !firewall.letsRoutedPass && !mayJudgeBridged, "IPv4"), (called6, "IPv6"),
+        (calledARP, "ARP"),
+      ].filter(\.0).map(\.1)
+      if !families.isEmpty { punt(.bridgeNetfilter, families.joined(separator: ", ")) }
     } else if firewall.mayAskForBridged {
       // Programs do not look whether it is called.
       punt(.bridgeNetfilter, "IPv4, if told to")

@@ -52,6 +52,8 @@ package struct DeviceTraits: Equatable, Sendable {
   package var bridgesExist = false
   /// Functions stand on IPv4's hooks that depend on rules.
   package var rulesExist = false
+  /// They are asked for what its bridge passes on, too, and programs ask them.
+  package var judgesBridged = false
   /// The function that takes its frames before any protocol does: the bridge's.
   package var receiveHandler: UInt64 = 0
   /// A bridge that packets may enter filters by VLAN.

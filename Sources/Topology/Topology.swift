@@ -31,6 +31,8 @@ struct Derivation {
   var meetsVLANs = false
   /// The bridge module has nothing to do but to hand packets up to the router.
   var bridgesForRouter = false
+  /// Rules are asked for what is bridged, and can be if those for what is routed are.
+  var mayJudgeBridged = false
 
   init(_ link: Link, in surroundings: Surroundings) {
     self.link = link
@@ -42,6 +44,8 @@ struct Derivation {
     judgeAttachments()
     addNodes()
     if bridgesForRouter, !fast.contains(.router) { fast.remove(.bridge) }
+    let judgesBridged = mayJudgeBridged && fast.isSuperset(of: [.bridge, .router])
+    if mayJudgeBridged, !judgesBridged { punt(.bridgeNetfilter, "IPv4") }
     judgeEgress()
     judgeTags(preference)
     if preference == .off { stop(.hookOff) }
@@ -57,6 +61,7 @@ struct Derivation {
     graph.device.meetsVLANs = meetsVLANs
     let firewall = surroundings.firewall
     graph.device.rulesExist = !firewall.rulesets.isEmpty || firewall.tracking != nil
+    graph.device.judgesBridged = judgesBridged
     graph.device.receiveHandler = surroundings.view(link).receiveHandlerAddress
     return graph
   }

@@ -12,7 +12,7 @@ final class Marker {
   /// How long packets that were on their way may take.
   private static let settling = Duration.milliseconds(200)
   /// Requests are heard so often at most: there may be many of them, and marking costs some microseconds.
-  private static let pause = Duration.milliseconds(50)
+  private static let pause = Duration.milliseconds(10)
   /// After a failure: the kernel may look for a module at each message.
   private static let longPause = Duration.seconds(30)
   /// A flag of one that is slow in one direction becomes stale all the time.

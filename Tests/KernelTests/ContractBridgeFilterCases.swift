@@ -148,6 +148,13 @@ enum ContractBridgeFilterCases {
   ]
   private static let entry = "--sport 1000 --dport 2000 -t 3600 -u SEEN_REPLY,ASSURED"
 
+  private static let across = Shot.burst { id in
+    .udp(to: "10.0.1.3", from: "10.0.1.2", id: id, mac: ContractHost.b.mac)
+  }
+  private static let accepts =
+    "nft: add table ip t;add chain ip t c { type filter hook forward priority 0; };"
+    + "add rule ip t c udp dport 2000 accept"
+
   static let routed: [ContractCase] = [
     ContractCase(
       "from the bridge to the outside", Shot.burst { up(to: "10.0.3.2", id: $0) }, sees: 3, .fast),
@@ -168,6 +175,70 @@ enum ContractBridgeFilterCases {
       Shot.burst { id in
         .udp(to: "10.0.1.3", from: "10.0.1.2", id: id, mac: ContractHost.b.mac)
       }, sees: 0, .punted("bridge-netfilter|changed")),
+    ContractCase(
+      "between the hosts of the bridge, by rules that it asks",
+      setup: called + [
+        "nft: add table ip t;add chain ip t p { type filter hook prerouting priority 0; policy drop; };"
+          + "add chain ip t f { type filter hook forward priority 0; policy drop; };"
+          + "add chain ip t o { type filter hook postrouting priority 0; policy drop; };"
+          + "add rule ip t p iifname br0 ip saddr 10.0.1.2 accept;"
+          + "add rule ip t f iifname br0 oifname br0 udp dport 2000 accept;"
+          + "add rule ip t o oifname br0 ip daddr 10.0.1.3 accept"
+      ], undo: ["nft: delete table ip t"], across, sees: 3, .fast),
+    ContractCase(
+      "between the hosts of the bridge, by rules that it stops asking at once",
+      setup: called + [accepts], sudden: ["sysctl net.bridge.bridge-nf-call-iptables=0"],
+      undo: ["nft: delete table ip t"], across, sees: 3, .fast),
+    ContractCase(
+      "between the hosts of the bridge, lost in rules that it asks",
+      setup: called + [
+        "nft: add table ip t;add chain ip t f { type filter hook forward priority 0; };"
+          + "add rule ip t f iifname br0 oifname br0 udp dport 2000 drop"
+      ], undo: ["nft: delete table ip t"], across, sees: 0, .punted("bridge-netfilter")),
+    ContractCase(
+      "between the hosts of the bridge, a rule on the TTL that nobody has counted down",
+      setup: called + [
+        "nft: add table ip t;add chain ip t f { type filter hook forward priority 0; };"
+          + "add rule ip t f ip ttl 64 drop"
+      ], undo: ["nft: delete table ip t"], across, sees: 0, .punted("bridge-netfilter")),
+    ContractCase(
+      "between the hosts of the bridge, more than the packet in the frame",
+      setup: called + [accepts], undo: ["nft: delete table ip t"],
+      across.map { $0.padded(by: 16) }, sees: 3, .punted("padding")),
+    ContractCase(
+      "between the hosts of the bridge, marked by a rule",
+      setup: called + [
+        "nft: add table ip t;add chain ip t f { type filter hook forward priority 0; };"
+          + "add rule ip t f meta mark set 7"
+      ], undo: ["nft: delete table ip t"], across, sees: 3,
+      .punted("bridge-netfilter|packet-mark")),
+    ContractCase(
+      "between the hosts of the bridge, to an address of the bridge",
+      setup: called + [accepts], undo: ["nft: delete table ip t"],
+      [
+        .udp(to: "10.0.1.1", from: "10.0.1.2", mac: ContractHost.b.mac),
+        .udp(to: "10.0.1.255", from: "10.0.1.2", mac: ContractHost.b.mac),
+        .udp(to: "224.0.0.9", from: "10.0.1.2", mac: ContractHost.b.mac),
+      ], sees: 3, .punted("bridge-netfilter|local-delivery")),
+    ContractCase(
+      "between the hosts of the bridge, its connection followed",
+      setup: called + followed + [
+        "nft: add table ip t;add chain ip t f { type filter hook forward priority 0; policy drop; };"
+          + "add rule ip t f ct state established accept",
+        "conntrack -I -p udp -s 10.0.1.2 -d 10.0.1.3 \(entry)",
+      ],
+      undo: ["nft: delete table ip n", "nft: delete table ip t", "conntrack -F"], across, sees: 3,
+      .fast),
+    ContractCase(
+      "between the hosts of the bridge, no connection known",
+      setup: called + followed, undo: ["nft: delete table ip n", "conntrack -F"], across, sees: 3,
+      .punted("connection-new|connection-state")),
+    ContractCase(
+      "between the hosts of the bridge, its connection translated there",
+      setup: called + unasked + followed + [
+        "conntrack -I -p udp -s 10.0.1.2 -d 10.0.1.3 \(entry) -n 10.0.1.77"
+      ], undo: ["nft: delete table ip n", "conntrack -F"], across, sees: 3,
+      .punted("bridge-netfilter")),
     ContractCase(
       "from the bridge to the outside, by rules that the bridge asks",
       setup: called + [

@@ -32,6 +32,9 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
   /// Few rules that ask sets: the first is asked in front of the loop.
   case bridgeFilterSetTC = "bridge-filter-set-tc"
   case bridgeConnectionsAllTC = "bridge-connections-all-tc"
+  /// A port of a bridge that asks rules for what it passes on.
+  case bridgeCalledFilterXDP = "bridge-called-filter-xdp"
+  case bridgeCalledAllTC = "bridge-called-all-tc"
   case connectionsXDP = "connections-xdp"
   case connectionsNATXDP = "connections-nat-xdp"
   case connectionsNATTC = "connections-nat-tc"
@@ -49,9 +52,10 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
   /// A port of a bridge with all that a program can have.
   var isWhole: Bool {
     self == .bridgeFilterAllTC || self == .bridgeFilterSetTC || self == .bridgeConnectionsAllTC
+      || self == .bridgeCalledAllTC
   }
   var isBridge: Bool { rawValue.hasPrefix("bridge") }
-  var isTracked: Bool { rawValue.contains("connections") }
+  var isTracked: Bool { rawValue.contains("connections") || self == .bridgeCalledAllTC }
 
   /// The layout differs with each kernel; this stands in its place.
   static let layout = "/* the layout of this kernel */\n"
@@ -70,12 +74,13 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
     switch self {
     case .filterPolicyXDP:
       ClassifierShape(fields: 0, summary: 0, size: 1 << 16, counters: 64, checks: 0)
-    case .filterXDP, .filterTC, .bridgeFilterRouterTC: .some
+    case .filterXDP, .filterTC, .bridgeFilterRouterTC, .bridgeCalledFilterXDP: .some
     case .filterAllXDP, .filterAllTC, .bridgeFilterAllTC:
       ClassifierShape(
         fields: (1 << 14) - 1, summary: 4, size: 1 << 22, counters: 16_384, checks: 0b1_0011_1111)
     case .connectionsFilterXDP: .stateful
-    case .connectionsAllXDP, .connectionsAllTC, .bridgeConnectionsAllTC:
+    case .connectionsAllXDP, .connectionsAllTC, .bridgeConnectionsAllTC,
+      .bridgeCalledAllTC:
       ClassifierShape(
         fields: (1 << 18) - 1, summary: 4, size: 1 << 22, counters: 16_384, checks: 0b1_1111_1111,
         precedesTracking: true, untracks: true)
@@ -147,13 +152,20 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
       state.sysctls.bridgeCallIPTables = 1
       state.hooks = NetfilterHook.bridgeNetfilter + [.sabotage]
       return state
+    case .bridgeCalledFilterXDP:
+      var state = NetworkState.wiredSwitch()
+      state.sysctls.bridgeCallIPTables = 1
+      state.hooks = [.sabotage, .legacyForward] + NetfilterHook.bridgeNetfilter
+      state.addAddress(of: "br0", [10, 0, 0, 1])
+      state.forward()
+      return state
     case .bridgeRouterXDP, .bridgeRouterTC, .bridgeFilterRouterTC:
       var state = NetworkState.wiredSwitch()
       if classifier != nil { state.hooks = [.legacyForward] }
       state.addAddress(of: "br0", [10, 0, 0, 1])
       state.forward()
       return state
-    case .bridgeFilterAllTC, .bridgeFilterSetTC, .bridgeConnectionsAllTC:
+    case .bridgeFilterAllTC, .bridgeFilterSetTC, .bridgeConnectionsAllTC, .bridgeCalledAllTC:
       var state = NetworkState.switching(ports: ["p1", "p2"]) { $0.vlanFiltering = true }
       for name in ["p1", "p2", "br0"] {
         state.edit(name) {
@@ -162,6 +174,10 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
       }
       state.edit("br0") { $0.settings.rpFilter = 1 }
       state.hooks = [.legacyForward] + (isTracked ? NetfilterHook.tracking(translates: true) : [])
+      if self == .bridgeCalledAllTC {
+        state.sysctls.bridgeCallIPTables = 1
+        state.hooks = [.sabotage] + (state.hooks ?? []) + NetfilterHook.bridgeNetfilter
+      }
       state.addAddress(of: "br0", [10, 0, 0, 1])
       state.forward()
       return state

@@ -53,7 +53,8 @@ import Topology
       let needed = shape.isBridge || shape.isGeneral || shape == .routerIntoBridges
       #expect(source.contains("#include \"bridge.h\"") == needed, "\(shape)")
       #expect(source.contains("fp_bridge_decide") == (shape.isBridge || shape.isGeneral))
-      let carries = [.routerIntoBridges, .bridgeRouterXDP, .generalXDP].contains(shape)
+      let carries = [.routerIntoBridges, .bridgeRouterXDP, .bridgeCalledFilterXDP, .generalXDP]
+        .contains(shape)
       #expect(source.contains("fp_bridge_carry") == carries, "\(shape)")
     }
   }

@@ -135,7 +135,12 @@ import Topology
     state.sysctls.bridgeCallIPTables = 1
     state.hooks = NetfilterHook.bridgeNetfilter + [.sabotage, .legacyForward]
     let called = try #require(Topology.derive(state, rules: .oneChain)["p1"])
-    #expect(called.fast == [.bridge, .filter, .router])
-    #expect(called.slowPath.contains { $0.reason == .bridgeNetfilter })
+    #expect(called.fast == [.bridge, .filter, .router] && called.device.judgesBridged)
+    #expect(!called.slowPath.contains { $0.reason == .bridgeNetfilter })
+    // Who routes nothing has nothing that could ask them.
+    state.addresses = []
+    let only = try #require(Topology.derive(state, rules: .oneChain)["p1"])
+    #expect(only.fast.isEmpty && !only.device.judgesBridged)
+    #expect(only.slowPath.contains { $0.reason == .bridgeNetfilter && $0.detail == "IPv4" })
   }
 }

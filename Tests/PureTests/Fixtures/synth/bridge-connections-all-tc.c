@@ -94,6 +94,8 @@ enum {
 
 #define BRIDGED_MEET_RULES 1
 
+#define BRIDGED_ARE_JUDGED 0
+
 /* What the rules look at, and how many there may be. */
 #define JUDGES_RULES 1
 #define FILTER_FIELDS 262143
@@ -124,9 +126,9 @@ enum {
 
 #line 1 "tc-bridge-conntrack-filter-router.c"
 #include "tc.h"
-#include "bridge.h"
 #include "router.h"
 #include "local.h"
+#include "bridge.h"
 #include "firewall.h"
 
 /* A frame on a port of a bridge. GO_ON: it is for IP on the bridge. */

@@ -94,6 +94,8 @@ enum {
 
 #define BRIDGED_MEET_RULES 1
 
+#define BRIDGED_ARE_JUDGED 0
+
 /* What the rules look at, and how many there may be. */
 #define JUDGES_RULES 1
 #define FILTER_FIELDS 16383
@@ -113,9 +115,9 @@ enum {
 
 #line 1 "tc-bridge-filter-router.c"
 #include "tc.h"
-#include "bridge.h"
 #include "router.h"
 #include "local.h"
+#include "bridge.h"
 #include "firewall.h"
 
 /* A frame on a port of a bridge. GO_ON: it is for IP on the bridge. */

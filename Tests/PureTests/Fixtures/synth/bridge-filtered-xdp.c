@@ -94,6 +94,8 @@ enum {
 
 #define BRIDGED_MEET_RULES 0
 
+#define BRIDGED_ARE_JUDGED 0
+
 #define FILTERS_VLANS 0
 
 #define DEVICE_IS_VETH 0

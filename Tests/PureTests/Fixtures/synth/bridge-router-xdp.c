@@ -94,6 +94,8 @@ enum {
 
 #define BRIDGED_MEET_RULES 0
 
+#define BRIDGED_ARE_JUDGED 0
+
 #define FILTERS_VLANS 0
 
 #define DEVICE_IS_VETH 0
@@ -105,9 +107,9 @@ enum {
 
 #line 1 "xdp-bridge-router.c"
 #include "xdp.h"
-#include "bridge.h"
 #include "router.h"
 #include "local.h"
+#include "bridge.h"
 
 /* A frame on a port of a bridge. GO_ON: it is for IP on the bridge. */
 fp_inline outcome from_port(struct packet *packet, struct device device)

@@ -92,6 +92,7 @@ enum {
 #define BRIDGE_POSTROUTING config.bridge[4].count
 #define BRIDGE_CALLS_IPTABLES (config.flags & CONFIG_CALLS_IPTABLES)
 #define BRIDGED_MEET_RULES 0
+#define BRIDGED_ARE_JUDGED 0
 #define DEVICE_IS_VETH (config.flags & CONFIG_VETH)
 #define BEHIND_VETH (config.flags & CONFIG_BEHIND_VETH)
 #define ROUTER_CHECKS_PATH 1
@@ -99,9 +100,9 @@ enum {
 
 #line 1 "xdp-bridge-router.c"
 #include "xdp.h"
-#include "bridge.h"
 #include "router.h"
 #include "local.h"
+#include "bridge.h"
 
 /* A frame on a port of a bridge. GO_ON: it is for IP on the bridge. */
 fp_inline outcome from_port(struct packet *packet, struct device device)

@@ -94,6 +94,8 @@ enum {
 
 #define BRIDGED_MEET_RULES 0
 
+#define BRIDGED_ARE_JUDGED 0
+
 #define FILTERS_VLANS 0
 
 #define DEVICE_IS_VETH 0
@@ -105,9 +107,9 @@ enum {
 
 #line 1 "xdp-router.c"
 #include "xdp.h"
-#include "bridge.h"
 #include "router.h"
 #include "local.h"
+#include "bridge.h"
 
 /* A frame on a device that IP sees itself. */
 fp_inline outcome from_device(struct packet *packet, struct device device)
