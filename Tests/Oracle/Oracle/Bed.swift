@@ -93,7 +93,7 @@ final class Bed {
   }
 
   /// Clocks that have to do with what comes out stand still: no neighbour grows old, and none is asked for
-  /// twice.
+  /// twice. Who waits for one is not lost.
   private static func stopClocks() throws {
     let directory = "/proc/sys/net/ipv4/neigh"
     for device in Leftovers.entries(of: directory) {
@@ -101,6 +101,8 @@ final class Bed {
         ("base_reachable_time_ms", "3600000"), ("delay_first_probe_time", "3600"),
         ("locktime", "10000000"),
         ("retrans_time_ms", "600000"), ("gc_stale_time", "36000"), ("proxy_delay", "0"),
+        // Waiting packets are limited by the memory they take, which is more behind XDP.
+        ("unres_qlen_bytes", "100000000"),
       ] { try TextFile.write("\(directory)/\(device)/\(name)", value) }
     }
   }
