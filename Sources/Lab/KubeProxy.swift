@@ -2,21 +2,47 @@
 
 /// What kube-proxy hands to iptables-restore in its iptables mode, for so many services over UDP of some endpoints
 /// each, with the masquerading of the node's agent. The first service has endpoints that answer.
-struct KubeProxy {
-  var services = 500
-  var endpoints = 4
+public struct KubeProxy {
+  private let services, endpoints: Int
 
-  static let port = 53
+  public init(services: Int = 500, endpoints: Int = 4) {
+    (self.services, self.endpoints) = (services, endpoints)
+  }
 
-  func address(_ service: Int) -> String { "10.96.\(service / 250).\(1 + service % 250)" }
+  public static let port = 53
 
-  func endpoint(_ service: Int, _ number: Int) -> String {
+  public func address(_ service: Int) -> String { "10.96.\(service / 250).\(1 + service % 250)" }
+
+  public func endpoint(_ service: Int, _ number: Int) -> String {
     service == 0
       ? "10.0.2.2:\(8000 + number)"
       : "10.244.\(service / 60).\(1 + service % 60):\(9000 + number)"
   }
 
-  var rules: String { nat + filter }
+  public var rules: String { nat + filter }
+
+  /// What flanneld adds to that, for iptables-restore without flushing, on the node whose pods are `own`.
+  public static func flannel(_ own: String, of all: String = "10.244.0.0/16") -> String {
+    """
+    *filter
+    :FLANNEL-FWD - [0:0]
+    -A FORWARD -m comment --comment "flanneld forward" -j FLANNEL-FWD
+    -A FLANNEL-FWD -s \(all) -m comment --comment "flanneld forward" -j ACCEPT
+    -A FLANNEL-FWD -d \(all) -m comment --comment "flanneld forward" -j ACCEPT
+    COMMIT
+    *nat
+    :FLANNEL-POSTRTG - [0:0]
+    -A POSTROUTING -m comment --comment "flanneld masq" -j FLANNEL-POSTRTG
+    -A FLANNEL-POSTRTG -m mark --mark 0x4000/0x4000 -m comment --comment "flanneld masq" -j RETURN
+    -A FLANNEL-POSTRTG -s \(own) -d \(all) -m comment --comment "flanneld masq" -j RETURN
+    -A FLANNEL-POSTRTG -s \(all) -d \(own) -m comment --comment "flanneld masq" -j RETURN
+    -A FLANNEL-POSTRTG ! -s \(all) -d \(own) -m comment --comment "flanneld masq" -j RETURN
+    -A FLANNEL-POSTRTG -s \(all) ! -d 224.0.0.0/4 -m comment --comment "flanneld masq" -j MASQUERADE --random-fully
+    -A FLANNEL-POSTRTG ! -s \(all) -d \(all) -m comment --comment "flanneld masq" -j MASQUERADE --random-fully
+    COMMIT
+
+    """
+  }
 
   private var nat: String {
     var chains: [String] = []

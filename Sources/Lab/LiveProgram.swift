@@ -9,9 +9,9 @@ public final class LiveProgram {
   private let key: UInt32
 
   /// `hook`: "xdp" or "tc".
-  public init(of device: String, _ hook: String, in namespace: Namespace) throws {
-    let index = try namespace.ifindex(of: device)
-    let path = "\(try namespace.pins())/\(index)-\(hook)/slot"
+  public init(of device: String, _ hook: String, by fpd: Fpd) throws {
+    let index = try fpd.namespace.ifindex(of: device)
+    let path = "\(try fpd.pins())/\(index)-\(hook)/slot"
     map = bpf_obj_get(path)
     var found = fpd_map()
     guard map >= 0, fpd_map_read(map, &found) == 0 else {
@@ -31,12 +31,23 @@ public final class LiveProgram {
 }
 
 extension Namespace {
-  /// Where an fpd of this namespace keeps its pins.
+  /// Where an fpd of this namespace keeps its pins, if there is a bpffs for all.
   public func pins() throws -> String {
     let number = try inside { () -> UInt64 in
       var status = stat()
       return stat("/proc/thread-self/ns/net", &status) == 0 ? UInt64(status.st_ino) : 0
     }
     return "/sys/fs/bpf/fpd-\(number)"
+  }
+}
+
+extension Fpd {
+  /// Where it keeps its pins, seen from here: without a bpffs for all it has one that only itself sees.
+  func pins() throws -> String {
+    let shared = try namespace.pins()
+    guard access(shared, F_OK) != 0, let name = shared.split(separator: "/").last else {
+      return shared
+    }
+    return "/proc/\(pid)/root\(directory.path)/state/bpf/\(name)"
   }
 }

@@ -197,15 +197,22 @@ public struct LoadStream: Sendable {
     }
   }
 
-  /// Transactions: a byte there and a byte back, one after the other on each of `sessions` connections of each pair.
-  public func requests(_ time: Duration, sessions: Int = 1) throws -> Amount {
-    let threads = try softirqThreads()
+  /// Transactions: a byte there and a byte back, one after the other on each of `sessions` connections of each pair,
+  /// once `warmUp` is over.
+  public func requests(
+    _ time: Duration, warmUp: Duration = .zero, sessions: Int = 1
+  ) throws -> Amount {
+    let (threads, begin) = (try softirqThreads(), Instant.now + warmUp)
     let ends = try run(sessions) { sockets in
       var byte: UInt8 = 0x5a
       var (count, delays) = (0, LoadDelays())
-      let (start, meter) = (Instant.now, try Meter(threads))
-      var asked = Array(repeating: start, count: sockets.count)
-      while Instant.now < start + time {
+      var start: (at: Instant, meter: Meter)?
+      var asked = Array(repeating: begin, count: sockets.count)
+      while Instant.now < begin + time {
+        if start == nil, Instant.now >= begin {
+          (count, delays) = (0, LoadDelays())
+          start = (.now, try Meter(threads))
+        }
         for (place, socket) in sockets.enumerated() {
           asked[place] = .now
           guard send(socket, &byte, 1, Self.noSignal) == 1 else {
@@ -220,15 +227,18 @@ public struct LoadStream: Sendable {
         }
         count += sockets.count
       }
+      guard let start else { throw LabError("no request within \(time)") }
       return Amount(
-        count: count, duration: Instant.now - start, busy: try meter.used(), delays: delays)
+        count: count, duration: Instant.now - start.at, busy: try start.meter.used(), delays: delays
+      )
     } server: { sockets in
       var byte: UInt8 = 0
-      let meter = try Meter()
+      var meter: Meter?
       while true {
+        if meter == nil, Instant.now >= begin { meter = try Meter() }
         for socket in sockets {
           guard recv(socket, &byte, 1, 0) == 1, send(socket, &byte, 1, Self.noSignal) == 1 else {
-            return Amount(count: 0, duration: .zero, busy: try meter.used())
+            return Amount(count: 0, duration: .zero, busy: try meter?.used() ?? .zero)
           }
         }
       }

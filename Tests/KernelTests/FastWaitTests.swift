@@ -18,7 +18,7 @@ extension Kernel {
       try Command.run(["sh", "-c", "cat >\(path) && chmod 755 \(path)"], input: script).check()
       let fpd = try Fpd(
         in: router, configuration: "clang: \(path)\n" + FastLine.configuration(hook))
-      func live() throws -> UInt32 { try LiveProgram(of: "p1", hook, in: router).program }
+      func live() throws -> UInt32 { try LiveProgram(of: "p1", hook, by: fpd).program }
       #expect(try fpd.fpctl("wait").status == 0)
       var last = try live()
       #expect(last != 0)

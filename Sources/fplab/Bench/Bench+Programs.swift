@@ -70,7 +70,7 @@ extension Bench {
   /// Each change is the first that a new fpd without a cache sees.
   private func firstPrograms(_ hook: String, _ namespace: Namespace) throws {
     var times = Times()
-    for round in 1...max(3, repetitions / 5) {
+    for round in 1...(quick ? 1 : max(3, repetitions / 5)) {
       for step in Self.steps {
         Terminal.progress("\(hook), first: \(step.name) \(round)")
         let cache = try TemporaryDirectory("objects")

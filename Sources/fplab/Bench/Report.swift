@@ -58,7 +58,7 @@ enum Report {
       What LinuxFP's evaluation (Abranches et al., ICDCS 2024) found on its machines, with network cards and two
       hosts, and what fpd comes to on one machine, each against Linux in the same run: how many times as many packets
       or transactions, or as short a time. *Limit* is the shortest program by hand that asks the kernel's tables and
-      checks nothing. Where the paper gives one ratio for a whole figure, it stands in each line of that figure. How
+      checks nothing. Pods are those of Kubernetes, with the rules of kube-proxy and flanneld. Where the paper gives one ratio for a whole figure, it stands in each line of that figure. How
       it is measured: [speed.md](speed.md), [reaction.md](reaction.md). Made by `fplab paper` from their JSON.
       \(speed["quick"]?.bool == true ? "\nA quick run: few rounds.\n" : "")
       \(comparison.markdown)

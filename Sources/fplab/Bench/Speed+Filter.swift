@@ -21,9 +21,9 @@ extension Speed {
   }
 
   private static let sizes = [1, 10, 100, 1000, 10_000]
-  private static let quickSizes = [1, 100, 10_000]
+  private static let fewerSizes = [1, 100, 10_000]
 
-  static let iptables = Blacklist(counts: sizes, quickCounts: quickSizes) {
+  static let iptables = Blacklist(counts: sizes, quickCounts: [100, 10_000]) {
     "\($0) rules of iptables-legacy"
   } load: { count, namespace in
     let rules = (0..<count).map { "-A FORWARD -s \(source($0))/32 -j DROP\n" }.joined()
@@ -34,11 +34,11 @@ extension Speed {
     try $0.run("iptables-legacy -F FORWARD")
   }
 
-  static let ipset = set("hash:ip", counts: quickSizes, quickCounts: [10_000])
+  static let ipset = set("hash:ip", counts: fewerSizes, quickCounts: [10_000])
 
   private static let blacklists = [
     iptables,
-    Blacklist(counts: quickSizes, quickCounts: [10_000]) {
+    Blacklist(counts: fewerSizes, quickCounts: [10_000]) {
       "\($0) rules of nftables"
     } load: { count, namespace in
       let rules = (0..<count).map { "add rule ip fw forward ip saddr \(source($0)) drop\n" }
@@ -49,7 +49,7 @@ extension Speed {
       try $0.nft(noTable)
     },
     ipset,
-    set("hash:net", counts: [1000], quickCounts: [1000]),
+    set("hash:net", counts: [1000], quickCounts: []),
   ]
 
   private static let noTable = "add table ip fw\ndelete table ip fw\n"

@@ -2,7 +2,7 @@
 import Lab
 
 /// Pods that ask each other, within a node and across two, as flannel sets nodes up: a bridge with the pods' cables,
-/// routes, and a VXLAN device.
+/// routes, and a VXLAN device; alone, and with the rules of Kubernetes, which bridges have to ask.
 extension Speed {
   private var podRounds: Int { quick ? 4 : 20 }
   /// Connections of each pair.
@@ -19,18 +19,38 @@ extension Speed {
 
   func pods() throws {
     let most = 10
-    for pairs in quick ? [1, most] : [1, 2, 5, most] {
-      try pods("pods on one node, \(pairs) pairs", pairs) { try Self.oneNode(pairs: $0) }
-    }
-    for pairs in quick ? [1, most] : [1, 2, 5, most] {
-      try pods("pods across nodes, \(pairs) pairs", pairs) { try Self.twoNodes(pairs: $0) }
+    for hasRules in [true, false] {
+      let name = hasRules ? "pods of Kubernetes" : "pods"
+      for (place, make) in [("on one node", Self.oneNode), ("across nodes", Self.twoNodes)] {
+        for pairs in quick ? [most] : [1, 2, 5, most] {
+          try pods("\(name) \(place), \(pairs) pairs") {
+            let bed = try make(pairs)
+            for (number, node) in bed.nodes.enumerated() {
+              try hasRules ? Self.rule(node, number + 1) : node.sysctl(Self.calls + "=0")
+            }
+            return bed
+          }
+        }
+      }
     }
   }
 
+  private static let calls = "net.bridge.bridge-nf-call-iptables"
+
+  /// As kube-proxy, flanneld and who installs them set a node up.
+  private static func rule(_ node: Namespace, _ number: Int) throws {
+    try node.sysctl(calls + "=1")
+    let services = KubeProxy(services: 20)
+    try node.run(["iptables-legacy-restore"], input: services.rules)
+    try node.run(
+      ["iptables-legacy-restore", "--noflush"],
+      input: KubeProxy.flannel("10.244.\(number).0/24"))
+  }
+
   /// Linux and fpd in beds of their own, which take turns.
-  private func pods(_ setting: String, _ pairs: Int, _ make: (Int) throws -> PodBed) throws {
-    let beds = [try make(pairs), try make(pairs)]
-    let fpds = try beds[1].nodes.map { try Self.start("tc", in: $0) }
+  private func pods(_ setting: String, _ make: () throws -> PodBed) throws {
+    let beds = [try make(), try make()]
+    let fpds = try beds[1].nodes.map { try Self.start("tc", in: $0, follows: true) }
     var rows = [Self.linux, "fpd, tc"].map { SpeedResults.PodRow(setting: setting, way: $0) }
     let cables = (1...beds[1].cables).map { "veth\($0)" }
     rows[1].absent = try Self.absence(fpds, cables)
@@ -38,7 +58,8 @@ extension Speed {
     for round in 0..<podRounds {
       for place in Self.order(of: rows.count, in: round) where rows[place].absent == nil {
         Terminal.progress("\(setting): \(rows[place].way) \(round + 1)/\(podRounds)")
-        let amount = try streams[place].requests(streamTime, sessions: Self.perPair)
+        let amount = try streams[place].requests(
+          streamTime, warmUp: streamTime / 2, sessions: Self.perPair)
         rows[place].transactions.append(amount.perBusySecond / 1e3)
         rows[place].latencies.append(.init(perSecond: amount.perSecond, amount.delays))
       }

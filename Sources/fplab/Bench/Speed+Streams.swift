@@ -94,6 +94,7 @@ extension Speed {
     let bulk = try stream.bulk(streamTime, warmUp: streamTime / 2)
     row.busyPerGigabyte.append(bulk.busy.milliseconds / (Double(bulk.count) / 1e9))
     row.transactions.append(
-      try stream.requests(streamTime, sessions: Self.sessions).perBusySecond / 1e3)
+      try stream.requests(streamTime, warmUp: streamTime / 2, sessions: Self.sessions)
+        .perBusySecond / 1e3)
   }
 }

@@ -38,7 +38,7 @@ extension Speed {
       var row = SpeedResults.SwapRow(hook: hook)
       row.absent = try Self.absence([fpd], ["p1", "p2"])
       if row.absent == nil {
-        let ports = try ["p1", "p2"].map { try LiveProgram(of: $0, hook, in: router) }
+        let ports = try ["p1", "p2"].map { try LiveProgram(of: $0, hook, by: fpd) }
         let run = try generator.start(
           .init(frames: frames, time: .seconds(60), window: 192), cpu: cpu)
         var isThere = false

@@ -78,7 +78,7 @@ final class FastLine {
   }
 
   func slot(_ device: String = "p1") throws -> LiveProgram {
-    try LiveProgram(of: device, hook, in: middle)
+    try LiveProgram(of: device, hook, by: fpd)
   }
 
   /// As fast as it goes, without filling a queue.

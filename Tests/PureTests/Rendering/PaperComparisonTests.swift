@@ -32,7 +32,7 @@ import Testing
     ],
     "pods": [
       [
-        "setting": "pods on one node, 10 pairs", "way": "fpd, tc",
+        "setting": "pods of Kubernetes on one node, 10 pairs", "way": "fpd, tc",
         "transactions_times_linux": times(1.25), "latency": ["mean_times_linux": times(0.5)],
       ]
     ],
