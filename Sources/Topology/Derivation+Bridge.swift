@@ -87,13 +87,14 @@ extension Derivation {
     let called6 = settings.callIP6Tables || sysctls.bridgeCallIP6Tables ?? 0 != 0
     let calledARP = settings.callARPTables || sysctls.bridgeCallARPTables ?? 0 != 0
     if called || called6 || calledARP, firewall.bridgeNetfilter || !firewall.hooksKnown {
-      // IPv4 passes through where nothing stands on its hooks, and where programs can ask what does.
-      mayJudgeBridged = isPort && called && firewall.mayAskForBridged && firewall.decides
+      // IPv4 passes through where nothing stands on its hooks.
       let families = [
-        (called && !firewall.letsRoutedPass && !mayJudgeBridged, "IPv4"), (called6, "IPv6"),
-        (calledARP, "ARP"),
-      ].filter(\.0).map(\.1)
-      if !families.isEmpty { punt(.bridgeNetfilter, families.joined(separator: ", ")) }
+        (called && !firewall.letsRoutedPass, "IPv4"), (called6, "IPv6"), (calledARP, "ARP"),
+      ]
+      if isPort, called, firewall.mayAskForBridged, firewall.decides {
+        judgesBridged = (slowPath.count, families.dropFirst().filter(\.0).map(\.1))
+      }
+      punt(.bridgeNetfilter, families.filter(\.0).map(\.1).joined(separator: ", "))
     } else if firewall.mayAskForBridged {
       // Programs do not look whether it is called.
       punt(.bridgeNetfilter, "IPv4, if told to")

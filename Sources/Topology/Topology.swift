@@ -31,8 +31,9 @@ struct Derivation {
   var meetsVLANs = false
   /// The bridge module has nothing to do but to hand packets up to the router.
   var bridgesForRouter = false
-  /// Rules are asked for what is bridged, and can be if those for what is routed are.
-  var mayJudgeBridged = false
+  /// Rules are asked for IPv4 that is bridged, and can be if those for what is routed are: where `slowPath` says what
+  /// of it stays slow, and what else does.
+  var judgesBridged: (place: Int, others: [String])?
 
   init(_ link: Link, in surroundings: Surroundings) {
     self.link = link
@@ -44,8 +45,11 @@ struct Derivation {
     judgeAttachments()
     addNodes()
     if bridgesForRouter, !fast.contains(.router) { fast.remove(.bridge) }
-    let judgesBridged = mayJudgeBridged && fast.isSuperset(of: [.bridge, .router])
-    if mayJudgeBridged, !judgesBridged { punt(.bridgeNetfilter, "IPv4") }
+    if !fast.isSuperset(of: [.bridge, .router]) { judgesBridged = nil }
+    if let judgesBridged {
+      let slow = ["IPv4 that rules drop, mark or translate"] + judgesBridged.others
+      slowPath[judgesBridged.place].detail = slow.joined(separator: ", ")
+    }
     judgeEgress()
     judgeTags(preference)
     if preference == .off { stop(.hookOff) }
@@ -61,7 +65,7 @@ struct Derivation {
     graph.device.meetsVLANs = meetsVLANs
     let firewall = surroundings.firewall
     graph.device.rulesExist = !firewall.rulesets.isEmpty || firewall.tracking != nil
-    graph.device.judgesBridged = judgesBridged
+    graph.device.judgesBridged = judgesBridged != nil
     graph.device.receiveHandler = surroundings.view(link).receiveHandlerAddress
     return graph
   }

@@ -136,7 +136,8 @@ import Topology
     state.hooks = NetfilterHook.bridgeNetfilter + [.sabotage, .legacyForward]
     let called = try #require(Topology.derive(state, rules: .oneChain)["p1"])
     #expect(called.fast == [.bridge, .filter, .router] && called.device.judgesBridged)
-    #expect(!called.slowPath.contains { $0.reason == .bridgeNetfilter })
+    let left = called.slowPath.first { $0.reason == .bridgeNetfilter }?.detail
+    #expect(left == "IPv4 that rules drop, mark or translate")
     // Who routes nothing has nothing that could ask them.
     state.addresses = []
     let only = try #require(Topology.derive(state, rules: .oneChain)["p1"])
