@@ -40,10 +40,14 @@ extension Kernel {
       #expect(try line.fpd.status()["interfaces"]?.array?.contains { $0["name"] == "q1" } == false)
       // Of those that are gone nothing is left, in the kernel or in the bpffs.
       #expect(try eventually { try DatapathBench.held(by: line.fpd.pid).count <= held + 2 })
-      let pins = try Command.run(["ls", router.pins()]).check().output
-        .split(separator: "\n").map(String.init)
       let wanted = try ["p1", "p2"].map { "\(try router.ifindex(of: $0))-\(hook)" }
-      #expect(Set(pins) == Set(wanted), "\(pins)")
+      var pins: [String] = []
+      let isRest = try eventually {
+        pins = try Command.run(["ls", router.pins()]).check().output
+          .split(separator: "\n").map(String.init)
+        return Set(pins) == Set(wanted)
+      }
+      #expect(isRest, "\(pins)")
       try line.change(2)
       try line.finish()
       #expect(try line.fpd.stop() == 0)
