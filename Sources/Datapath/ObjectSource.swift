@@ -5,6 +5,8 @@ import Glibc
 /// Where programs come from: the sources fpd ships, the compiler, and the cache of what it made.
 package struct ObjectSource {
   private let share: String
+  /// Why nothing is made of the sources.
+  package let refusal: DatapathError?
   private let workshop: Workshop
   private let cache: ObjectCache
 
@@ -22,8 +24,10 @@ package struct ObjectSource {
   private var compiler: Compiler? { workshop.compiler }
 
   /// `share` is the directory that holds `fpm/`.
-  package init(share: String, compiler: Compiler?, cache: ObjectCache) {
-    self.share = share
+  package init(
+    share: String, compiler: Compiler?, cache: ObjectCache, refusal: DatapathError? = nil
+  ) {
+    (self.share, self.refusal) = (share, refusal)
     workshop = Workshop(compiler)
     self.cache = cache
   }
@@ -31,13 +35,7 @@ package struct ObjectSource {
   /// The directory with `fpm/` that belongs to the running binary: an installed one beside it, or the
   /// source tree it was built in.
   package static func locateShare() -> String? {
-    var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
-    let count = buffer.withUnsafeMutableBytes { raw -> Int in
-      guard let start = raw.baseAddress else { return -1 }
-      return readlink("/proc/self/exe", start.assumingMemoryBound(to: CChar.self), raw.count)
-    }
-    guard count > 0 else { return nil }
-    var directory = String(decoding: buffer[..<count], as: UTF8.self)
+    guard var directory = SharedFiles.ownExecutable else { return nil }
     while let slash = directory.lastIndex(of: "/") {
       directory = String(directory[..<slash])
       for candidate in [directory + "/share/fpd", directory] {
@@ -49,6 +47,7 @@ package struct ObjectSource {
 
   /// The object of a source below `fpm/`, from the cache or compiled now.
   package func object(_ name: String, with headers: [String]) throws(DatapathError) -> [UInt8] {
+    if let refusal { throw refusal }
     let source = "\(share)/fpm/\(name)"
     var key = Array((compiler?.identity ?? "").utf8)
     for file in [name] + headers {

@@ -162,9 +162,11 @@ final class Daemon {
   private static func objectSource(_ configuration: Configuration) -> ObjectSource {
     let clang = configuration.clang
     let path = clang.source == .builtIn ? nil : clang.value
+    var refusal: DatapathError?
+    do { try SharedFiles.check(share) } catch { refusal = error }
     return ObjectSource(
       share: share, compiler: Compiler(configured: path),
-      cache: ObjectCache(directory: configuration.cacheDirectory.value))
+      cache: ObjectCache(directory: configuration.cacheDirectory.value), refusal: refusal)
   }
 
   static let share = ObjectSource.locateShare() ?? "/usr/share/fpd"

@@ -50,6 +50,7 @@ final class Pilot {
   ) throws {
     self.log = log
     self.shadow = shadow
+    if let refusal = objects.refusal { throw refusal }
     types = try Self.read("\(share)/fpm/kernel/types.h")
     layout = try KernelLayout(types: types)
     if !layout.missing.isEmpty { throw CannotReadLive(missing: layout.missing) }

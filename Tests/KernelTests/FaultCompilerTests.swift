@@ -130,5 +130,31 @@ extension Kernel {
       try line.finish()
       #expect(try line.fpd.stop() == 0)
     }
+
+    /// Somebody who is not root could change what programs are made of: none is made.
+    @Test(arguments: ["fpm/live/fib.h", "templates"])
+    func whatOthersCanChangeIsNotUsed(_ place: String) throws {
+      let directory = try TemporaryDirectory("share")
+      let binary = "\(directory.path)/bin/fpd"
+      try Command.run(
+        ["sh", "-c", "mkdir $1/bin && cp $2 $1/bin/fpd && cp -r fpm templates $1", "sh"]
+          + [directory.path, Binaries.fpd]
+      ).check()
+      chown("\(directory.path)/\(place)", 65_534, 65_534)
+      let line = try FaultLine("tc", isFast: false) { namespace, text, last in
+        try Fpd(
+          in: namespace, configuration: text, reusing: last, cache: "\(directory.path)/cache",
+          binary: binary)
+      }
+      try line.expect("degraded", "data-path", "\(place) can be changed by user 65534")
+      try line.expectSlow()
+      chown("\(directory.path)/\(place)", 0, 0)
+      #expect(try line.fpd.stop() == 0)
+      try line.fast.restart()
+      try line.expectRecovered()
+      try line.change(3)
+      try line.finish()
+      #expect(try line.fpd.stop() == 0)
+    }
   }
 }
