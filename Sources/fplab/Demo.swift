@@ -128,8 +128,8 @@ final class Demo {
 
   /// Waits until interfaces are accelerated, and complains where they are not.
   func expectAccelerated(_ names: [String]) throws {
-    if let reason = try Speed.reasonNotAccelerated(fpd, names) {
-      check(false, "\(names.joined(separator: ", ")) not accelerated: \(reason)")
+    if let absence = try Speed.absence([fpd], names) {
+      check(false, "\(names.joined(separator: ", ")) \(absence)")
     }
   }
 

@@ -85,16 +85,20 @@ extension Kernel {
         "iptables-legacy -t nat -F PREROUTING",
       ]
       var place = 0
-      let isThrough = try eventually(within: .seconds(120), every: .milliseconds(100)) {
-        try router.run(changes[place % changes.count])
-        place += 1
-        return transfer.hasEnded
+      // Several at once, and then for as long again none: how long fpd takes for them is the machine's matter.
+      let isThrough = try eventually(within: .seconds(120), every: .milliseconds(50)) {
+        let begin = Instant.now
+        for _ in 0..<3 {
+          try router.run(changes[place % changes.count])
+          place += 1
+        }
+        try gateway.fpd.wait()
+        return eventually(within: Instant.now - begin) { transfer.hasEnded }
       }
-      #expect(isThrough && place > 10)
+      #expect(isThrough && place >= 6)
       #expect(try transfer.value().count == size)
       let counts = try gateway.counts("p1")
-      // How much of it depends on how long the machine compiles between two changes.
-      #expect(counts.fast > 1000, "\(counts)")
+      #expect(counts.fast * 5 > counts.all, "\(counts)")
       #expect(try gateway.fpd.stop() == 0)
     }
 

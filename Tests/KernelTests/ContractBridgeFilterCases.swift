@@ -151,9 +151,11 @@ enum ContractBridgeFilterCases {
   private static let across = Shot.burst { id in
     .udp(to: "10.0.1.3", from: "10.0.1.2", id: id, mac: ContractHost.b.mac)
   }
-  private static let accepts =
-    "nft: add table ip t;add chain ip t c { type filter hook forward priority 0; };"
-    + "add rule ip t c udp dport 2000 accept"
+  private static func forward(_ rule: String) -> String {
+    "nft: add table ip t;add chain ip t f { type filter hook forward priority 0; };add rule ip t f "
+      + rule
+  }
+  private static let accepts = forward("udp dport 2000 accept")
 
   static let routed: [ContractCase] = [
     ContractCase(
@@ -165,16 +167,12 @@ enum ContractBridgeFilterCases {
       "from one bridge to another", Shot.burst { up(to: "10.0.4.2", id: $0) }, sees: 3, .fast),
     ContractCase(
       "between the hosts of the bridge",
-      Shot.burst { id in
-        .udp(to: "10.0.1.3", from: "10.0.1.2", id: id, mac: ContractHost.b.mac)
-      }, sees: 3, .fast),
+      across, sees: 3, .fast),
     ContractCase(
       "between the hosts of the bridge, which hands them to rules at once",
       setup: [drops("forward priority 0"), "sysctl net.bridge.bridge-nf-call-iptables=0"],
       sudden: ["sysctl net.bridge.bridge-nf-call-iptables=1"], undo: ["nft: delete table ip t"],
-      Shot.burst { id in
-        .udp(to: "10.0.1.3", from: "10.0.1.2", id: id, mac: ContractHost.b.mac)
-      }, sees: 0, .punted("bridge-netfilter|changed")),
+      across, sees: 0, .punted("bridge-netfilter|changed")),
     ContractCase(
       "between the hosts of the bridge, by rules that it asks",
       setup: called + [
@@ -192,14 +190,12 @@ enum ContractBridgeFilterCases {
     ContractCase(
       "between the hosts of the bridge, lost in rules that it asks",
       setup: called + [
-        "nft: add table ip t;add chain ip t f { type filter hook forward priority 0; };"
-          + "add rule ip t f iifname br0 oifname br0 udp dport 2000 drop"
+        forward("iifname br0 oifname br0 udp dport 2000 drop")
       ], undo: ["nft: delete table ip t"], across, sees: 0, .punted("bridge-netfilter")),
     ContractCase(
       "between the hosts of the bridge, a rule on the TTL that nobody has counted down",
       setup: called + [
-        "nft: add table ip t;add chain ip t f { type filter hook forward priority 0; };"
-          + "add rule ip t f ip ttl 64 drop"
+        forward("ip ttl 64 drop")
       ], undo: ["nft: delete table ip t"], across, sees: 0, .punted("bridge-netfilter")),
     ContractCase(
       "between the hosts of the bridge, more than the packet in the frame",
@@ -208,8 +204,7 @@ enum ContractBridgeFilterCases {
     ContractCase(
       "between the hosts of the bridge, marked by a rule",
       setup: called + [
-        "nft: add table ip t;add chain ip t f { type filter hook forward priority 0; };"
-          + "add rule ip t f meta mark set 7"
+        forward("meta mark set 7")
       ], undo: ["nft: delete table ip t"], across, sees: 3,
       .punted("bridge-netfilter|packet-mark")),
     ContractCase(

@@ -97,11 +97,7 @@ extension Kernel {
     /// What fpd ships compiles, and the verifier refuses it: as on a kernel nobody has tried it on.
     @Test(arguments: ["xdp", "tc"]) func verifierRefuses(_ hook: String) throws {
       let directory = try TemporaryDirectory("share")
-      let binary = "\(directory.path)/bin/fpd"
-      try Command.run(
-        ["sh", "-c", "mkdir $1/bin && cp $2 $1/bin/fpd && cp -r fpm templates $1", "sh"]
-          + [directory.path, Binaries.fpd]
-      ).check()
+      let binary = try directory.takeFpd()
       let header = "\(directory.path)/fpm/\(hook).h"
       let text = try TextFile.read(header)
       let entrance = "fp_\(hook)_enter(struct packet *packet, struct device *device)\n{\n"
@@ -135,11 +131,7 @@ extension Kernel {
     @Test(arguments: ["fpm/live/fib.h", "templates"])
     func whatOthersCanChangeIsNotUsed(_ place: String) throws {
       let directory = try TemporaryDirectory("share")
-      let binary = "\(directory.path)/bin/fpd"
-      try Command.run(
-        ["sh", "-c", "mkdir $1/bin && cp $2 $1/bin/fpd && cp -r fpm templates $1", "sh"]
-          + [directory.path, Binaries.fpd]
-      ).check()
+      let binary = try directory.takeFpd()
       chown("\(directory.path)/\(place)", 65_534, 65_534)
       let line = try FaultLine("tc", isFast: false) { namespace, text, last in
         try Fpd(

@@ -70,9 +70,7 @@ extension Bench {
     try tool.load(count, namespace)
     let fpd = try Fpd(
       in: namespace, configuration: "defaults: {hook: \(hook)}\n", logLevel: "warning")
-    if let reason = try Speed.reasonNotAccelerated(fpd, names) {
-      throw LabError("\(setting): not accelerated: \(reason)")
-    }
+    if let absence = try Speed.absence([fpd], names) { throw LabError("\(setting): \(absence)") }
     var (added, deleted, missed) = ([Double](), [Double](), (added: 0, deleted: 0))
     do {
       let ports = try names.map { try LiveProgram(of: $0, hook, by: fpd) }

@@ -157,7 +157,7 @@ final class Speed {
     return nil
   }
 
-  static func reasonNotAccelerated(_ fpd: Fpd, _ names: [String]) throws -> String? {
+  private static func reasonNotAccelerated(_ fpd: Fpd, _ names: [String]) throws -> String? {
     try fpd.wait()
     var reason: String?
     _ = try eventually(within: .seconds(10), every: .milliseconds(50)) {

@@ -329,8 +329,8 @@ struct SpeedResults {
 
     Pairs of pods, each with 4 connections, a byte there and a byte back: on one node by its bridge, and across two
     nodes by bridge, routes and VXLAN, as flannel sets them up; fpd on both nodes, on TC. *Of Kubernetes* have the
-    rules of kube-proxy and flanneld, which the bridge is told to ask (`bridge-nf-call-iptables`); the others have none. Everything is on one CPU,
-    and its time for a transaction counts; latencies are of the clock, in microseconds.
+    rules of kube-proxy and flanneld, which the bridge is told to ask (`bridge-nf-call-iptables`); the others have none.
+    Everything is on one CPU, and its time for a transaction counts; latencies are of the clock, in microseconds.
 
     \(podTable.markdown)
     ## Functions and tail calls

@@ -122,12 +122,18 @@ final class SpoiltFpd {
 
   init(_ change: Change) throws {
     directory = try TemporaryDirectory("spoilt")
-    binary = "\(directory.path)/fpd"
-    try Command.run(["cp", Binaries.fpd, binary]).check()
-    try Command.run(["cp", "-r", "fpm", "templates", directory.path]).check()
+    binary = try directory.takeFpd()
     let text = try TextFile.read("fpm/\(change.file)")
     let spoilt = text.replacing(change.line, with: change.by)
     guard spoilt != text else { throw LabError("\(change.file) has no line \(change.line)") }
     try directory.write("fpm/\(change.file)", spoilt)
+  }
+}
+
+extension TemporaryDirectory {
+  /// Puts an fpd here with all that it makes programs of: its path.
+  func takeFpd() throws -> String {
+    try Command.run(["cp", "-r", Binaries.fpd, "fpm", "templates", path]).check()
+    return "\(path)/fpd"
   }
 }

@@ -55,6 +55,7 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
       || self == .bridgeCalledAllTC
   }
   var isBridge: Bool { rawValue.hasPrefix("bridge") }
+  var isCalled: Bool { rawValue.contains("called") }
   var isTracked: Bool { rawValue.contains("connections") || self == .bridgeCalledAllTC }
 
   /// The layout differs with each kernel; this stands in its place.
@@ -152,16 +153,10 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
       state.sysctls.bridgeCallIPTables = 1
       state.hooks = NetfilterHook.bridgeNetfilter + [.sabotage]
       return state
-    case .bridgeCalledFilterXDP:
-      var state = NetworkState.wiredSwitch()
-      state.sysctls.bridgeCallIPTables = 1
-      state.hooks = [.sabotage, .legacyForward] + NetfilterHook.bridgeNetfilter
-      state.addAddress(of: "br0", [10, 0, 0, 1])
-      state.forward()
-      return state
-    case .bridgeRouterXDP, .bridgeRouterTC, .bridgeFilterRouterTC:
+    case .bridgeRouterXDP, .bridgeRouterTC, .bridgeFilterRouterTC, .bridgeCalledFilterXDP:
       var state = NetworkState.wiredSwitch()
       if classifier != nil { state.hooks = [.legacyForward] }
+      if isCalled { state.callIPTables() }
       state.addAddress(of: "br0", [10, 0, 0, 1])
       state.forward()
       return state
@@ -174,10 +169,7 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
       }
       state.edit("br0") { $0.settings.rpFilter = 1 }
       state.hooks = [.legacyForward] + (isTracked ? NetfilterHook.tracking(translates: true) : [])
-      if self == .bridgeCalledAllTC {
-        state.sysctls.bridgeCallIPTables = 1
-        state.hooks = [.sabotage] + (state.hooks ?? []) + NetfilterHook.bridgeNetfilter
-      }
+      if isCalled { state.callIPTables() }
       state.addAddress(of: "br0", [10, 0, 0, 1])
       state.forward()
       return state
@@ -206,6 +198,12 @@ enum FastPathShape: String, CaseIterable, CustomTestStringConvertible {
 }
 
 extension NetworkState {
+  /// Bridges ask the rules that stand on IPv4's hooks.
+  fileprivate mutating func callIPTables() {
+    sysctls.bridgeCallIPTables = 1
+    hooks = [.sabotage] + (hooks ?? []) + NetfilterHook.bridgeNetfilter
+  }
+
   /// A bridge of devices that frames reach by a wire.
   static func wiredSwitch(
     _ edit: (inout BridgeSettings) -> Void = { _ in }
