@@ -106,7 +106,6 @@ struct packet {
 #endif
 	u8 routed;
 	u8 is_own;    /* IPv4 for one of the machine's addresses */
-	u8 to_peer;   /* on TC: into the container behind the egress device */
 	u16 protocol; /* of the payload */
 	u16 vlan;     /* on a bridge that filters; 0 where none does */
 	u16 control;  /* of the tag that has been understood as the bridge's */

@@ -172,20 +172,7 @@ fp_inline outcome fp_tc_redirect(struct packet *packet, struct device from)
 	struct device egress = device_at(packet->egress);
 	if (device_filters_egress(egress))
 		return REASON_NETFILTER_EGRESS;
-#if FP_PEER && !FILTERS_VLANS
-	const struct __sk_buff *context = packet->context;
-	u64 destination =
-		packet->routed ? packet->new_destination : mac_word(packet->ethernet->destination);
-#if CHANGES_MARKS
-	u32 mark = packet->mark;
-#else
-	u32 mark = context->mark;
-#endif
-	if (DEVICE_IS_VETH && !mark && !context->gso_size)
-		packet->to_peer = fp_peer_takes(packet, from, egress, destination);
-#else
 	(void)from;
-#endif
 	return FORWARD;
 }
 
@@ -398,6 +385,19 @@ fp_inline outcome fp_tc_rewrite(struct __sk_buff *context, struct packet *packet
 	return FORWARD;
 }
 
+#if FP_PEER && !FILTERS_VLANS
+/* Whether what leaves may go the short way. */
+fp_inline int fp_tc_goes_to_peer(struct __sk_buff *context, const struct packet *packet)
+{
+	const struct ethernet *ethernet = (void *)(long)context->data;
+	if (context->mark || context->gso_size ||
+	    (void *)(ethernet + 1) > (void *)(long)context->data_end)
+		return 0;
+	return fp_peer_takes(fp_tc_device(context), packet->egress, mac_word(ethernet->destination),
+			     context->len);
+}
+#endif
+
 fp_inline int fp_tc_finish(struct __sk_buff *context, struct packet *packet, outcome outcome)
 {
 	u32 egress = packet->egress_index;
@@ -414,8 +414,8 @@ fp_inline int fp_tc_finish(struct __sk_buff *context, struct packet *packet, out
 	if (context->mark != packet->mark)
 		context->mark = packet->mark;
 #endif
-#if FP_PEER
-	if (packet->to_peer) {
+#if FP_PEER && !FILTERS_VLANS
+	if (fp_tc_goes_to_peer(context, packet)) {
 		if (context->pkt_type != PACKET_HOST)
 			bpf_skb_change_type(context, PACKET_HOST);
 		return (int)bpf_redirect_peer(egress, 0);

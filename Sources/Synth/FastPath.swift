@@ -80,7 +80,7 @@ package struct FastPath: Sendable {
   private static func generalShape(_ isXDP: Bool) -> JSON.Object {
     JSON.Object([
       ("general", true), ("modules", ["bridge", "router"]), ("bridge", [:]), ("router", [:]),
-      ("routes_into_bridges", .bool(isXDP)), ("judges_bridged", false),
+      ("routes_into_bridges", true), ("judges_bridged", false),
     ])
   }
 
@@ -121,7 +121,8 @@ package struct FastPath: Sendable {
     if let router = modules.first(where: { $0.module == .router }) {
       let checks = router.conf["rp_filter"]?.string != "off"
       variables.append("router", ["checks_path": .bool(checks)])
-      intoBridges = isXDP && interface.device.bridgesExist
+      // On TC the bridge's own device takes what this would not carry: all of it where tags are to be written.
+      intoBridges = interface.device.bridgesExist && (isXDP || !interface.device.meetsVLANs)
     }
     variables.append("routes_into_bridges", .bool(intoBridges))
     let bridges = intoBridges || modules.contains { $0.module == .bridge }

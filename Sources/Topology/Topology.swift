@@ -41,7 +41,7 @@ struct Derivation {
   }
 
   mutating func run(_ preference: HookPreference) -> InterfaceGraph {
-    judgeDevice()
+    judgeDevice(preference)
     judgeAttachments()
     addNodes()
     if bridgesForRouter, !fast.contains(.router) { fast.remove(.bridge) }
@@ -112,12 +112,16 @@ struct Derivation {
 
   // MARK: - What keeps the interface slow as a whole
 
-  private mutating func judgeDevice() {
+  private mutating func judgeDevice(_ preference: HookPreference) {
     if link.hardware == Link.loopback { return stop(.loopback) }
     if !link.isEthernet { stop(.notEthernet, link.kindName.isEmpty ? nil : link.kindName) }
     switch link.kind {
     case .plain, .veth, .dummy: break
     case .tun(let tap, _): if !tap, link.isEthernet { stop(.deviceKind, "tun") }
+    case .vxlan(let settings):
+      // What comes out of a tunnel for all keeps a note of where it came from.
+      if settings.collectMetadata { stop(.deviceKind, "vxlan external") }
+      if [.xdp, .genericXDP].contains(preference) { stop(.deviceKind, "vxlan, on XDP") }
     case .bridge: stop(.bridgeDevice)
     default: if link.isEthernet { stop(.deviceKind, link.kindName) }
     }

@@ -50,8 +50,12 @@ extension ConformanceWalks {
         "no macvlan", ["ip link del mv0"],
         ["interfaces.mv0 absent", "interfaces.p2.slow_path lacks receive-handler"]),
       Step(
-        "a VXLAN", ["ip link add vx0 type vxlan id 7 dstport 4789 local 10.0.1.1"],
+        "a VXLAN for all", ["ip link add vx0 type vxlan external dstport 4788"],
         ["interfaces.vx0.slow_path has device-kind", #"interfaces.vx0.hook == "none""#]),
+      Step(
+        "a VXLAN of its own",
+        ["ip link add vx1 type vxlan id 7 dstport 4789 local 10.0.1.1", "ip link set vx1 up"],
+        ["interfaces.vx1.slow_path lacks device-kind", #"interfaces.vx1.hook == "tc""#]),
       Step(
         "a tap", ["ip tuntap add dev tap0 mode tap"], ["interfaces.tap0.slow_path has link-down"]),
       Step(
@@ -60,9 +64,13 @@ extension ConformanceWalks {
       Step("an ifb", ["ip link add ifb7 type ifb"], ["interfaces.ifb7.slow_path has device-kind"]),
       Step(
         "all of them deleted",
-        ["ip link del vx0", "ip link del tap0", "ip link del tun0", "ip link del ifb7"],
         [
-          "interfaces.vx0 absent", "interfaces.tap0 absent", "interfaces.tun0 absent",
+          "ip link del vx0", "ip link del vx1", "ip link del tap0", "ip link del tun0",
+          "ip link del ifb7",
+        ],
+        [
+          "interfaces.vx0 absent", "interfaces.vx1 absent", "interfaces.tap0 absent",
+          "interfaces.tun0 absent",
           "interfaces.ifb7 absent",
         ]),
       Step(

@@ -309,6 +309,41 @@ enum ContractBridgeFilterCases {
       undo: ["tc qdisc del dev br0 root"], [up(.c, to: "10.0.1.2")],
       observe: ["tc -s qdisc show dev br0"], sees: 1, .punted("egress-qdisc|changed"), tc: .fast),
     ContractCase(
+      "a tap on all devices, on the way into the bridge", [up(.c, to: "10.0.1.2")], taps: ["any"],
+      sees: 1, .punted("packet-tap|changed"), tc: .fast),
+    ContractCase(
+      "a filter on the bridge that it leaves by at once",
+      sudden: [
+        "tc qdisc add dev br0 clsact",
+        "tc filter add dev br0 egress protocol ip prio 1 u32 match u32 0 0 action mirred egress "
+          + "redirect dev p3",
+      ], undo: ["tc qdisc del dev br0 clsact"], [up(.c, to: "10.0.1.2")], sees: 1,
+      .punted("foreign-tc-egress|changed"), tc: .fast),
+    ContractCase(
+      "nft drops on the way out of the port at once",
+      sudden: [
+        "nft: add table netdev t;add chain netdev t c "
+          + "{ type filter hook egress device p1 priority 0; policy drop; }"
+      ], undo: ["nft: delete table netdev t"], [up(.c, to: "10.0.1.2")], sees: 0,
+      .punted("netfilter-egress|changed")),
+    ContractCase(
+      "nft drops on the way out by the bridge's device at once",
+      sudden: [
+        "nft: add table netdev t;add chain netdev t c "
+          + "{ type filter hook egress device br0 priority 0; policy drop; }"
+      ], undo: ["nft: delete table netdev t"], [up(.c, to: "10.0.1.2")], sees: 0,
+      .punted("netfilter-egress|changed")),
+    ContractCase(
+      "into a container of the bridge, the short way", setup: ["A: ethtool -K eth0 gro off"],
+      undo: ["A: ethtool -K eth0 gro on"], Shot.burst { up(.c, to: "10.0.1.2", id: $0) },
+      taps: ["p1"],
+      sees: 3, .punted("packet-tap"), tc: .fast),
+    ContractCase(
+      "the port that it leaves by is disabled at once", sudden: ["bridge link set dev p1 state 0"],
+      undo: ["bridge link set dev p1 state 3"], Shot.burst { up(.c, to: "10.0.1.2", id: $0) },
+      sees: 0,
+      .punted("port-not-forwarding"), tc: .fast),
+    ContractCase(
       "a macvlan over the bridge at once",
       sudden: [
         "ip link add mv0 link br0 address 02:00:00:00:01:77 type macvlan mode bridge",

@@ -34,10 +34,10 @@ extension Kernel {
       let fpds = [try Fpd(in: try bed["node1"]), try Fpd(in: try bed["node2"])]
       for fpd in fpds { try fpd.wait() }
 
-      let before = try [Self.forwarded(fpds[0], "p1"), Self.forwarded(fpds[1], "p2")]
+      let ways = [(fpds[0], "p1"), (fpds[1], "flannel.1"), (fpds[1], "p2"), (fpds[0], "flannel.1")]
+      let before = try ways.map(Self.forwarded)
       #expect(try pod1.ping("10.244.2.2") == 62)
-      #expect(try Self.forwarded(fpds[0], "p1") == before[0] + 1)
-      #expect(try Self.forwarded(fpds[1], "p2") == before[1] + 1)
+      #expect(try ways.map(Self.forwarded) == before.map { $0 + 1 })
 
       let receiver = try HostSocket(.udp, "10.244.2.2", port: 4001, in: pod2)
       let sender = try HostSocket(.udp, "10.244.1.2", port: 4000, in: pod1)
@@ -45,6 +45,63 @@ extension Kernel {
       try sender.send(message, to: "10.244.2.2", port: 4001)
       #expect(receiver.receive() == message)
       for fpd in fpds { try fpd.stop() }
+    }
+
+    /// Pods on a bridge, as flannel's are: what comes out of VXLAN goes to the pod's port at once, or into the bridge
+    /// where somebody listens there.
+    @Test func podsOnBridgesTalkThroughVXLAN() throws {
+      let bed = try Testbed.overlay()
+      for number in 1...2 {
+        let node = try bed["node\(number)"]
+        let pod = try bed.add("pod\(number)")
+        try node.ip(batch: [
+          "link add cni0 type bridge", "addr add 10.244.\(number).1/24 dev cni0",
+          "link set cni0 up",
+        ])
+        try bed.cable(
+          .init(pod, "eth0", "10.244.\(number).2/24"), .init(node, "p\(number)"))
+        try node.ip(batch: ["link set p\(number) master cni0"])
+        try pod.run("ip route add default via 10.244.\(number).1")
+        try pod.run("ethtool -K eth0 gro off")
+      }
+      let (node2, pod1) = (try bed["node2"], try bed["pod1"])
+      #expect(try eventually { try pod1.ping("10.244.2.2", within: .milliseconds(300)) == 62 })
+      let fpds = [try Fpd(in: try bed["node1"]), try Fpd(in: node2)]
+      for fpd in fpds { try fpd.wait() }
+      /// How many packets out of the tunnel were fast, and how many frames the bridge's own device has sent, and the
+      /// pod's port, which does not count what takes the short way.
+      func amounts() throws -> (fast: Int, byBridge: Int, byPort: Int) {
+        let devices = try node2.inside { try TextFile.read("/proc/thread-self/net/dev") }
+        func sent(_ device: String) throws -> Int {
+          let line = try #require(
+            devices.split(separator: "\n").first { $0.contains(" \(device):") })
+          return try #require(Int(line.split(separator: ":")[1].split(separator: " ")[8 + 1]))
+        }
+        return (try Self.forwarded(fpds[1], "flannel.1"), try sent("cni0"), try sent("p2"))
+      }
+      let before = try amounts()
+      for _ in 0..<9 { #expect(try pod1.ping("10.244.2.2") == 62) }
+      let alone = try amounts()
+      #expect(alone.fast == before.fast + 9)
+      #expect(alone.byBridge < before.byBridge + 3 && alone.byPort < before.byPort + 3)
+      let tap = try Tap("cni0", in: node2)
+      #expect(try pod1.ping("10.244.2.2") == 62)
+      let watched = try amounts()
+      #expect(watched.fast == alone.fast + 1 && watched.byBridge > alone.byBridge)
+      #expect(try tap.take(outgoing: true).contains { $0.outgoing && $0.bytes[12...13] == [8, 0] })
+      for fpd in fpds { try fpd.stop() }
+    }
+
+    /// What comes out of a tunnel for all keeps a note of where it came from, and what goes into one asks for it.
+    @Test func tunnelsForAllAreLeftToTheKernel() throws {
+      let bed = try Testbed.overlay()
+      let node = try bed["node1"]
+      try node.ip(batch: ["link add vx9 type vxlan external dstport 4790", "link set vx9 up"])
+      let fpd = try Fpd(in: node)
+      try fpd.wait()
+      #expect(try fpd.interface("vx9")["hook"] == "none")
+      #expect(try fpd.interface("flannel.1")["hook"] == "tc")
+      try fpd.stop()
     }
 
     /// Segments stay whole up to the device that has to cut them.

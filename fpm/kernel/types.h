@@ -53,7 +53,8 @@ struct netdev_rx_queue {
 };
 struct softnet_data {
 	u32 cpu;
-	u32 queued; /* path: input_pkt_queue.qlen */
+	u32 queued;  /* path: input_pkt_queue.qlen */
+	u32 in_hand; /* path: process_queue.qlen */
 };
 struct bpf_array {
 	void *pptrs[0];
@@ -104,11 +105,15 @@ struct net_device {
 	struct in_device *ip_ptr;
 	u8 *dev_addr;
 	struct net_device_ops *netdev_ops;
+	struct rtnl_link_ops *rtnl_link_ops;
 	struct netdev_rx_queue *_rx;
 	struct Qdisc *qdisc;
 	struct netdev_queue *_tx;
 	void *hardware; /* path: dev.parent */
 	u8 priv[0];
+};
+struct rtnl_link_ops {
+	void *kind;
 };
 struct vlan_info {
 	u32 nr_vlan_devs; /* path: grp.nr_vlan_devs */

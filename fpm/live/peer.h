@@ -36,7 +36,10 @@ fp_inline u64 this_processor(struct device device)
 	return counter + device.address - live_word(map + 8 * (COUNTERS - 1));
 }
 
-/* Whether this processor has no packet in the queue that veth devices put theirs into. */
+/*
+ * Whether this processor has no packet in the queue that veth devices put theirs into, and none that it has taken out
+ * of there to go on with it later.
+ */
 fp_inline int nothing_is_queued(struct device device, u64 network)
 {
 	/* one variable of every processor's is known by its address, another by its distance from it */
@@ -47,38 +50,52 @@ fp_inline int nothing_is_queued(struct device device, u64 network)
 		return 0;
 	u64 softnet = here + known - PERCPU_udp_memory_per_cpu_fw_alloc + PERCPU_softnet_data;
 	return live(softnet, softnet_data, cpu) == bpf_get_smp_processor_id() &&
-	       live(softnet, softnet_data, queued) == 0;
+	       live(softnet, softnet_data, queued) == 0 &&
+	       live(softnet, softnet_data, in_hand) == 0;
 }
 
-/* Whether the packet may be handed to what is behind `egress`, another veth device than `device`. */
-fp_inline int fp_peer_takes(const struct packet *packet, struct device device, struct device egress,
-			    u64 destination)
+/* Whether `egress` is a veth, as `device` may be, too. */
+fp_inline int device_is_cable(struct device device, struct device egress)
 {
-	if (of_device(device, netdev_ops) != of_device(egress, netdev_ops))
-		return 0; /* no veth */
+	if (DEVICE_IS_VETH)
+		return of_device(device, netdev_ops) == of_device(egress, netdev_ops);
+	u64 type = (u64)of_device(egress, rtnl_link_ops);
+	return type && live_word((u64)live(type, rtnl_link_ops, kind)) << 24 ==
+			       WORD_OF(0, 0, 0, 'v', 'e', 't', 'h', 0);
+}
+
+/*
+ * Whether a packet that came in by `from` may be handed to what is behind `leaving`: struct net_device. A function of
+ * its own, for which the stack has more room.
+ */
+__attribute__((noinline)) s32 fp_peer_takes(u64 from, u64 leaving, u64 destination, u32 length)
+{
+	struct device device = device_at(from), egress = device_at(leaving);
+	u64 network = (u64)of_device(device, nd_net);
+	if (!device_is_cable(device, egress))
+		return 0;
 	u64 behind_it = device_peer(egress);
-	if (!device_is_elsewhere(behind_it, packet->network))
+	if (!device_is_elsewhere(behind_it, network))
 		return 0;
 	struct device peer = device_at(behind_it);
 	if (!(of_device(peer, flags) & DEVICE_UP))
 		return 0;
 	/* another station's packet, or one too large for it, is for the kernel to refuse */
 	u64 own = live_word((u64)of_device(peer, dev_addr)) & MAC_MASK;
-	if (own != destination || packet->carried > (u32)of_device(peer, mtu) +
-							    (u32)of_device(peer, hard_header_len) +
-							    VLAN_TAG)
+	if (own != destination ||
+	    length > (u32)of_device(peer, mtu) + (u32)of_device(peer, hard_header_len) + VLAN_TAG)
 		return 0;
 	/* XDP or GRO there take packets from a queue of their own, RPS gives them to another processor */
 	u64 queues = (u64)live(behind_it + OFFSET(net_device, priv), veth_priv, rq);
 	if (live(queues, veth_rq, napi) || live(of_device(peer, _rx), netdev_rx_queue, rps_map))
 		return 0;
+	if (fp_device_leave(egress) != GO_ON || network_has_taps(network))
+		return 0;
 	window root = look((u64)of_device(egress, qdisc));
 	if (seen(root, Qdisc, handle) ||
 	    kind_of_queue(root) != WORD_OF('n', 'o', 'q', 'u', 'e', 'u', 'e', 0))
 		return 0;
-	if (fp_device_leave(egress) != GO_ON || network_has_taps(packet->network))
-		return 0;
-	return nothing_is_queued(device, packet->network);
+	return nothing_is_queued(egress, network);
 }
 #endif
 

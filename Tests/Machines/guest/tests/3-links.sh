@@ -129,9 +129,11 @@ test_tunnelsAreSeen() {
   needs_module ip_gre
   start_fpd
   ip link add vx0 type vxlan id 5 dstport 4789 remote 192.0.2.1
+  ip link add vx1 type vxlan external dstport 4790
   ip link add gen0 type geneve id 6 remote 192.0.2.1
   ip link add gre9 type gre remote 192.0.2.1 local 192.0.2.2
-  expect "$(reason vx0 device-kind vxlan)"
+  expect "$(no_reason vx0 device-kind)"
+  expect "$(reason vx1 device-kind 'vxlan external')"
   expect "$(reason gen0 device-kind geneve)"
   expect "$(reason gre9 not-ethernet gre)"
 }

@@ -151,6 +151,12 @@ fp_inline outcome route(struct __sk_buff *context, struct packet *packet, struct
 	result = fp_firewall_judge(packet, filter);
 	if (result != GO_ON)
 		return result;
+	if (device_is_bridge(device_at(packet->egress))) {
+		/* next_nf: bridge */
+		/* what it does not carry, the bridge's own device does */
+		if (!network_has_taps(packet->network))
+			fp_bridge_carry(packet);
+	}
 	return fp_tc_redirect(packet, device);
 }
 
