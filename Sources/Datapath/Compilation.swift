@@ -148,7 +148,8 @@ package final class Compilation {
     arguments.append(nil)
     defer { for argument in arguments { free(argument) } }
     var child: pid_t = 0
-    let failure = posix_spawn(&child, words[0], &actions, &attributes, arguments, environ)
+    let failure = fpd_spawn_limited(
+      &child, words[0], &actions, &attributes, arguments, environ, Capability.ofCompilers)
     if failure != 0 {
       throw DatapathError("starting \(words[0])", String(cString: strerror(failure)))
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Configuration
 import Control
+import Datapath
 import Glibc
 import Usage
 
@@ -27,6 +28,7 @@ func start() -> Int32 {
     return 2
   }
   do {
+    try Capability.giveUpTheRest()
     try Daemon(options, try Configuration.load(options)).run()
     return 0
   } catch {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Datapath
 import Glibc
 import Lab
 import OrderedJSON
@@ -52,6 +53,40 @@ extension Kernel {
       #expect(try problems(fpd, "data-path").contains { $0.contains("/nonexistent/clang") })
       #expect(try fpd.interface("p1")["accelerated"] == false)
       #expect(try fpd.interface("p1")["reason"]?.string != nil)
+      try packetsFlow()
+      #expect(try fpd.stop() == 0)
+    }
+
+    /// fpd gives up what it does not need, and its compiler has next to nothing.
+    @Test func capabilitiesAreGivenUp() throws {
+      func limits(_ status: String) -> [String: UInt64] {
+        status.split(separator: "\n").reduce(into: [:]) {
+          let parts = $1.split(separator: "\t")
+          guard parts.count == 2 else { return }
+          $0[String(parts[0].dropLast())] = UInt64(parts[1], radix: 16)
+        }
+      }
+      let note = "\(directory.path)/note"
+      let script = "cat /proc/self/status >\(note); exec clang \"$@\""
+      let fpd = try Fpd(in: router, configuration: try compiler(script))
+      try fpd.wait()
+      #expect(try fpd.interface("p1")["accelerated"] == true)
+      let allowed = Capability.mask(Capability.allCases)
+      let own = limits(try TextFile.read("/proc/\(fpd.pid)/status"))
+      let tasks = try Command.run(["ls", "/proc/\(fpd.pid)/task"]).check().output
+      for task in tasks.split(separator: "\n") {
+        let limits = limits(try TextFile.read("/proc/\(fpd.pid)/task/\(task)/status"))
+        #expect(limits["CapPrm"] == own["CapPrm"] && limits["NoNewPrivs"] == 1)
+      }
+      #expect(own["CapBnd"].map { $0 & ~allowed } == 0 && own["CapInh"] == 0)
+      #expect(own["CapPrm"] == own["CapBnd"] && own["CapEff"] == own["CapBnd"])
+      // Nobody has less here than a root that may do all, or the capabilities of the unit at least.
+      #expect(
+        own["CapEff"].map { $0 & Capability.mask(Capability.ofService) }
+          == Capability.mask(Capability.ofService))
+      let compiler = limits(try TextFile.read(note))
+      #expect(compiler["CapEff"].map { $0 & ~Capability.mask([.dacReadSearch]) } == 0)
+      #expect(compiler["CapPrm"] == compiler["CapEff"] && compiler["NoNewPrivs"] == 1)
       try packetsFlow()
       #expect(try fpd.stop() == 0)
     }

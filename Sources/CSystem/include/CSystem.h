@@ -13,6 +13,7 @@
 #include <sys/un.h>
 
 #include "CSystemLab.h"
+#include "capabilities.h"
 #include "unix-peer.h"
 
 /* The number of a tracepoint, from tracefs wherever it is mounted, or from an instance of it that only
