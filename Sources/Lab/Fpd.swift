@@ -131,6 +131,13 @@ public final class Fpd {
 
   public var usage: ProcessUsage { get throws { try ProcessUsage(of: pid) } }
 
+  /// How many files, sockets and BPF objects it has open.
+  public func descriptors() throws -> Int {
+    let count = Leftovers.entries(of: "/proc/\(pid)/fd").count
+    if count == 0 { throw LabError("what fpd has open cannot be listed") }
+    return count
+  }
+
   // MARK: Its end
 
   /// SIGTERM, and the exit status that came of it.

@@ -111,7 +111,8 @@ public final class LoadGenerator: @unchecked Sendable {
       return try thread.value()
     }
 
-    deinit { stop() }
+    /// One that has ended says nothing to the next.
+    deinit { if !hasEnded { stop() } }
   }
 
   /// Begins to send on a thread of its own: on one CPU where one is named, which then also runs what the

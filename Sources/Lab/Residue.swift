@@ -75,6 +75,17 @@ public enum Residue {
     }
   }
 
+  /// How many BPF objects there are in the kernel, whoever's.
+  public struct Objects: Equatable, Sendable, CustomStringConvertible {
+    public let programs, maps, links: Int
+    public var description: String { "\(programs), \(maps), \(links)" }
+  }
+
+  public static func objectsNow() -> Objects {
+    let now = Present.now()
+    return Objects(programs: now.programs.count, maps: now.maps.count, links: now.links.count)
+  }
+
   /// What was there before this process made anything: it is none of its residue.
   private static let before = Mutex<Present?>(nil)
 

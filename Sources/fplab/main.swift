@@ -13,6 +13,8 @@ let usage = """
                        pods, chain, mix, swaps
     paper [DIRECTORY]  compares a benchmark's kept results with those of the LinuxFP paper
     charts [DIRECTORY] draws the pictures of a benchmark's kept results anew
+    soak [--minutes N] [--seed N] [--output FILE]
+                       an hour of traffic and changes: nothing is lost, and nothing grows
     shell [TOPOLOGY]   a lab to step into by hand
   """
 
@@ -25,6 +27,7 @@ do {
   case "bench": try Bench.run(Array(arguments.dropFirst()))
   case "paper": try Report.paper(Array(arguments.dropFirst()))
   case "charts": try Report.draw(Array(arguments.dropFirst()))
+  case "soak": try Soak.run(Array(arguments.dropFirst()))
   case "shell": try Shell.run(Array(arguments.dropFirst()))
   case "--help", "-h", "help": Terminal.line(usage)
   default:
