@@ -208,7 +208,8 @@ public struct LoadStream: Sendable {
       var (count, delays) = (0, LoadDelays())
       var start: (at: Instant, meter: Meter)?
       var asked = Array(repeating: begin, count: sockets.count)
-      while Instant.now < begin + time {
+      // At least one, however long it took to get here.
+      while start == nil || Instant.now < begin + time {
         if start == nil, Instant.now >= begin {
           (count, delays) = (0, LoadDelays())
           start = (.now, try Meter(threads))
