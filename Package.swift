@@ -84,7 +84,7 @@ let package = Package(
       name: "PureTests",
       dependencies: [
         "OrderedJSON", "Netlink", "Introspection", "Rules", "Topology", "Synth", "Control",
-        "Configuration", "Rendering", "Datapath", "Usage", "CSystem", "Lab",
+        "Configuration", "Rendering", "Datapath", "Usage", "CSystem", "CYAML", "Lab",
       ],
       resources: [.copy("Fixtures")], swiftSettings: strict),
     .testTarget(
