@@ -23,6 +23,8 @@ let package = Package(
     .target(name: "CBPF", cSettings: cStrict, linkerSettings: [.linkedLibrary("bpf")]),
     .target(name: "CLoad", cSettings: cStrict, linkerSettings: [.linkedLibrary("bpf")]),
     .target(name: "CYAML", cSettings: cStrict, linkerSettings: [.linkedLibrary("yaml")]),
+    .target(
+      name: "CMicrohttpd", cSettings: cStrict, linkerSettings: [.linkedLibrary("microhttpd")]),
     .target(name: "CSystem", cSettings: cStrict),
 
     // Leaves.
@@ -45,6 +47,9 @@ let package = Package(
       name: "Control", dependencies: ["OrderedJSON", "Usage", "CSystem"], swiftSettings: strict),
     .target(
       name: "Configuration", dependencies: ["CYAML", "OrderedJSON", "Usage"], swiftSettings: strict),
+    .target(
+      name: "Metrics", dependencies: ["CMicrohttpd", "Configuration", "Control", "CSystem"],
+      swiftSettings: strict),
     .target(name: "Rendering", dependencies: ["OrderedJSON"], swiftSettings: strict),
     .target(
       name: "Lab",
@@ -67,7 +72,7 @@ let package = Package(
       name: "fpd",
       dependencies: [
         "Introspection", "Rules", "Topology", "Synth", "Datapath", "Control", "Configuration",
-        "OrderedJSON", "Usage", "CSystem",
+        "Metrics", "OrderedJSON", "Usage", "CSystem",
       ],
       swiftSettings: strict, linkerSettings: staticStdlib),
     .executableTarget(
@@ -84,7 +89,7 @@ let package = Package(
       name: "PureTests",
       dependencies: [
         "OrderedJSON", "Netlink", "Introspection", "Rules", "Topology", "Synth", "Control",
-        "Configuration", "Rendering", "Datapath", "Usage", "CSystem", "CYAML", "Lab",
+        "Configuration", "Metrics", "Rendering", "Datapath", "Usage", "CSystem", "CYAML", "Lab",
       ],
       resources: [.copy("Fixtures")], swiftSettings: strict),
     .testTarget(

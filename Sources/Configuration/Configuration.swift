@@ -74,6 +74,8 @@ public struct Configuration: Equatable, Sendable {
   public var logLevel = Sourced(LogLevel.notice)
   public var clang = Sourced("clang")
   public var connections = Sourced(ConnectionChoice.follow)
+  /// Where metrics are served; `nil` where they are not.
+  public var metrics = Sourced<MetricsAddress?>(nil)
   /// Only decide, and compare with what the kernel does.
   public var shadow = Sourced(false)
 
@@ -105,6 +107,8 @@ public struct Configuration: Equatable, Sendable {
     add("log_level", .string(logLevel.value.rawValue), logLevel.source)
     add("clang", .string(clang.value), clang.source)
     add("connections", .string(connections.value.rawValue), connections.source)
+    add(
+      "metrics", metrics.value.map { .string($0.description) } ?? .null, metrics.source)
     add("shadow", .bool(shadow.value), shadow.source)
     return .array(rows)
   }

@@ -13,7 +13,7 @@ struct ConfigurationReader {
     case stateDirectory = "state_dir"
     case cacheDirectory = "cache_dir"
     case logLevel = "log_level"
-    case clang, connections, shadow
+    case clang, connections, metrics, shadow
   }
 
   private enum Answer: String, CaseIterable {
@@ -52,6 +52,7 @@ struct ConfigurationReader {
         if let choice = word(value, "connections", ConnectionChoice.self) {
           configuration.connections = choice
         }
+      case .metrics: readMetrics(value)
       case .shadow:
         if let answer = word(value, "shadow", Answer.self) {
           configuration.shadow = Sourced(answer.value == .yes, from: answer.source)
@@ -96,6 +97,15 @@ struct ConfigurationReader {
       note(node, "clang: found \(node.shown), expected \(expected)")
     } else {
       configuration.clang = clang
+    }
+  }
+
+  private mutating func readMetrics(_ node: YAMLNode) {
+    guard let text = text(node, "metrics", expected: MetricsAddress.expected) else { return }
+    do throws(MetricsAddress.Refusal) {
+      configuration.metrics = Sourced(try MetricsAddress(text.value), from: text.source)
+    } catch {
+      note(node, "metrics: \(error.text)")
     }
   }
 }

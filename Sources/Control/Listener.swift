@@ -3,12 +3,12 @@ import CSystem
 import Glibc
 
 /// The listening socket and its name in the file system, which goes with it.
-struct Listener: ~Copyable {
+package struct Listener: ~Copyable {
   let path: String
   private let socket: Descriptor
   private let identity: FileIdentity
 
-  var descriptor: Int32 { socket.number }
+  package var descriptor: Int32 { socket.number }
 
   private init(path: String, socket: consuming Descriptor, identity: FileIdentity) {
     self.path = path
@@ -17,7 +17,7 @@ struct Listener: ~Copyable {
   }
 
   /// Takes the name `path`, unless somebody answers on it, and listens.
-  static func open(path: String, access: Access) throws(ControlError) -> Listener {
+  package static func open(path: String, access: Access) throws(ControlError) -> Listener {
     guard let address = UnixAddress(path), !path.hasPrefix("@") else {
       let why = "must be a file's, of 1 to \(UnixAddress.longest) bytes"
       throw .badPath(path: path, why: why)
@@ -56,7 +56,7 @@ struct Listener: ~Copyable {
   }
 
   /// Lets root and the readers' group reach the socket.
-  func admit(_ access: Access) throws(ControlError) {
+  package func admit(_ access: Access) throws(ControlError) {
     guard chown(path, uid_t.max, access.readers ?? getegid()) == 0, chmod(path, 0o660) == 0 else {
       throw .system(
         what: "giving the socket \(path) to its group", code: errno,

@@ -3,7 +3,7 @@ import OrderedJSON
 
 /// What `status` answers.
 public struct StatusReport: Sendable, Equatable {
-  public enum State: String, Sendable {
+  public enum State: String, Sendable, CaseIterable {
     /// What is live corresponds to the kernel's configuration.
     case converged
     /// A change was seen and is being worked on.

@@ -103,6 +103,7 @@ final class Builder {
         )
       }
     } catch {
+      objects.noteFailure()
       // Not before `apply`, which may have asked for it, has seen the place wait.
       onResult(job.source, .failure(error))
     }
@@ -121,6 +122,7 @@ final class Builder {
   }
 
   private func deliver(_ work: Running, _ result: Result<[UInt8], DatapathError>) {
+    if case .failure = result { objects.noteFailure() }
     stop(work)
     proceed()
     onResult(work.job.source, result)

@@ -57,6 +57,8 @@ package final class Deployment {
     init(_ plan: InterfacePlan) { self.plan = plan }
   }
 
+  package private(set) var swaps = SwapTally()
+
   private(set) var places: [Int32: Place] = [:]
   /// Interfaces whose next program is ready.
   private var turns: [Int32] = []
@@ -291,15 +293,20 @@ package final class Deployment {
             object, config: plan.config, replaces: replaces, rules: plan.rules, shadow: shadow,
             requests: requests, routes: routes))
         place.state = .live
-        if !isGeneral {
+        if isGeneral {
+          swaps.general += 1
+        } else {
+          swaps.own += 1
           place.isProvisional = false
           place.shortcoming = nil
         }
       } catch {
+        swaps.failures += 1
         let failure = Failure(description: "\(plan.name): \(error)")
         if isGeneral { refuse(place, failure) } else { fail(place, failure) }
       }
     } catch {
+      swaps.failures += 1
       refuse(place, Failure(place: error.reason, description: "\(plan.name): \(error)"))
     }
   }
@@ -324,4 +331,14 @@ extension Deployment.Place {
   var mayBeRetried: Bool {
     if case .failed(let failure) = state { failure.place != nil } else { false }
   }
+}
+
+/// How many programs were put in place: those made for an interface, those that fit every one, and those that
+/// the kernel did not take.
+package struct SwapTally: Equatable, Sendable {
+  package var own: UInt64 = 0
+  package var general: UInt64 = 0
+  package var failures: UInt64 = 0
+
+  package init() {}
 }

@@ -13,6 +13,7 @@ package struct ObjectSource {
   /// What may be put right while fpd runs.
   private final class Workshop {
     var compiler: Compiler?
+    var tally = BuildTally()
     /// Objects that the cache had no room for, by their keys, and why.
     var unkept: [[UInt8]: [UInt8]] = [:]
     var complaint: DatapathError?
@@ -56,11 +57,23 @@ package struct ObjectSource {
       }
       key += [0] + text
     }
-    if let object = cache.load(key) { return object }
-    guard let compiler else { throw Self.noCompiler("compiling \(source)") }
-    let object = try compiler.compile(source)
-    try Loader.check(object, "compiling \(source)")
-    keep(object, key)
+    if let object = cached(key) { return object }
+    do throws(DatapathError) {
+      guard let compiler else { throw Self.noCompiler("compiling \(source)") }
+      let object = try compiler.compile(source)
+      try Loader.check(object, "compiling \(source)")
+      workshop.tally.compilations += 1
+      keep(object, key)
+      return object
+    } catch {
+      noteFailure()
+      throw error
+    }
+  }
+
+  private func cached(_ key: [UInt8]) -> [UInt8]? {
+    let object = cache.load(key)
+    if object != nil { workshop.tally.cacheHits += 1 }
     return object
   }
 
@@ -68,7 +81,7 @@ package struct ObjectSource {
 
   /// The kept object of a source, without compiling.
   package func object(forSource text: String, includes: Includes) -> [UInt8]? {
-    cache.load(key(text, includes))
+    cached(key(text, includes))
   }
 
   /// Starts compiling a source that is called `name` in messages.
@@ -81,8 +94,17 @@ package struct ObjectSource {
 
   /// Keeps what a compilation made.
   package func keep(_ object: [UInt8], forSource text: String, includes: Includes) {
+    workshop.tally.compilations += 1
     keep(object, key(text, includes))
   }
+
+  // MARK: Counting
+
+  /// What came of sources so far.
+  package var tally: BuildTally { workshop.tally }
+
+  /// A source could not be compiled.
+  func noteFailure() { workshop.tally.failures += 1 }
 
   // MARK: What goes wrong
 
@@ -115,4 +137,11 @@ package struct ObjectSource {
     DatapathError(
       attempt, "no clang on PATH; install clang, or name one in fpd.yaml (clang:)")
   }
+}
+
+/// How many programs were compiled, could not be, and need not be.
+package struct BuildTally: Equatable, Sendable {
+  package var compilations: UInt64 = 0
+  package var failures: UInt64 = 0
+  package var cacheHits: UInt64 = 0
 }

@@ -79,6 +79,9 @@ extension Daemon {
       all.append(
         .init(what: "connections", detail: "connections over TCP stay with the kernel: \(words)"))
     }
+    if let words = metering.complaint {
+      all.append(.init(what: "metrics", detail: "nobody can ask for metrics: \(words)"))
+    }
     if let error = objects.cacheComplaint {
       let words = "what is compiled is not kept for the next start: \(error)"
       all.append(.init(what: StatusReport.Problem.cache, detail: Self.firstLine(words)))
@@ -89,7 +92,7 @@ extension Daemon {
   /// Whether fpd could do better if something outside was put right.
   private var needsAnotherTry: Bool {
     tracker.live == nil || pilot == nil && pilotObstacle == .loadFailed
-      || pilot?.hasFailed == true || objects.cacheComplaint != nil
+      || pilot?.hasFailed == true || objects.cacheComplaint != nil || metering.complaint != nil
   }
 
   func tryAgain() {
@@ -97,6 +100,7 @@ extension Daemon {
       objects.tryAgain()
       lookAgain()
       pilot?.tryAgain()
+      metering.tryAgain()
     }
   }
 

@@ -5,12 +5,15 @@ import Control
 import Datapath
 import Glibc
 import Introspection
+import Metrics
 import OrderedJSON
 import Topology
 
 /// Wires the rooms together and lives until a signal ends it.
 final class Daemon {
   let options: DaemonOptions
+  /// In seconds since 1970.
+  let started = Double(wallClock) / 1e9
   var configuration: Configuration
   var log: Log
   let tracker: Tracker
@@ -21,11 +24,13 @@ final class Daemon {
   let pilotObstacle: Reason
   let objects: ObjectSource
   var retry = Retry()
-  private var samples: Samples
+  var samples: Samples
   let accounts = RuleAccounts()
   /// Where fpd only decides.
   let shadow: Shadow?
   let marker: Marker
+  let metering: Metering
+  var reaction = Histogram()
   /// How many tables had ever been replaced when counts were last given back.
   private var replacesAtSettling: UInt64?
 
@@ -39,7 +44,7 @@ final class Daemon {
   private var sampling: EventLoop.Timer?
   private var monitors: [Reply] = []
   private var waiters: [Waiter] = []
-  private var reloadProblem: String?
+  private(set) var reloadProblem: String?
   /// Whether the first fast path has been live.
   private var isReady = false
 
@@ -82,6 +87,7 @@ final class Daemon {
     }
     replaceWatch = watch
     marker = Marker(loop, log)
+    metering = Metering(loop, log)
     let rules = configuration
     do {
       pilot = try Self.makePilot(source, configuration, log, loop, shadow, marker.requests)
@@ -121,6 +127,8 @@ final class Daemon {
     try loop.watch(server.descriptor) { [unowned self] in
       server.serve { [unowned self] in answer($0, $1) }
     }
+    metering.text = { [unowned self] in measurements.text }
+    metering.follow(configuration)
     if let replaceWatch {
       try loop.watch(replaceWatch.descriptor) { [unowned self] in
         guard replaceWatch.drain() > 0 else { return }
@@ -137,6 +145,7 @@ final class Daemon {
     settle()
     loop.run()
     notice.stopping()
+    metering.close()
     leaveHooks()
     takeRuleCounts()
     server.close()
@@ -217,6 +226,7 @@ final class Daemon {
       try server.admit(readers: next.socketGroup.value)
       configuration = next
       log.level = next.logLevel.value
+      metering.follow(next)
       tracker.preference = { HookPreference(next.hook(for: $0).value) }
       reloadProblem = nil
       tracker.derive()
@@ -298,11 +308,13 @@ final class Daemon {
     }
   }
 
-  private var isSettled: Bool { tracker.isSettled && pilot?.isSettled ?? true }
+  var isSettled: Bool { tracker.isSettled && pilot?.isSettled ?? true }
 
   /// What is live may now be what the kernel is configured to do.
   func settle() {
     guard isSettled else { return }
+    let reactionTime = tracker.takeReaction()
+    if let reactionTime, isReady { reaction.add(reactionTime) }
     if !isReady {
       isReady = true
       notice.ready(summary)
@@ -317,68 +329,6 @@ final class Daemon {
       loop.forget(waiter.deadline)
       waiter.reply.finish(news)
     }
-  }
-
-  // MARK: - Status
-
-  private var problems: [StatusReport.Problem] {
-    var all = (tracker.handicaps + tracker.state.problems).map {
-      StatusReport.Problem(what: $0.part, detail: $0.detail)
-    }
-    all += complaints
-    for interface in tracker.graph.interfaces {
-      if let words = pilot?.shortcoming(of: interface.index) {
-        all.append(StatusReport.Problem(what: "data-path", detail: words))
-      }
-      guard case .failed(let reason, let words)? = pilot?.standing(of: interface.index) else {
-        continue
-      }
-      switch reason {
-      case .loadFailed: all.append(StatusReport.Problem(what: "data-path", detail: words))
-      case .cannotReadLive:
-        all.append(StatusReport.Problem(what: reason.rawValue, detail: words))
-      default: break
-      }
-    }
-    if let reloadProblem {
-      all.append(StatusReport.Problem(what: "configuration", detail: reloadProblem))
-    }
-    // Interfaces that share a program share what is wrong with it.
-    var told: Set<StatusReport.Problem> = []
-    return all.filter { told.insert($0).inserted }
-  }
-
-  private var currentState: StatusReport.State {
-    if problems.contains(where: \.isHandicap) { return .degraded }
-    return isSettled ? .converged : .converging
-  }
-
-  private func status() -> StatusReport {
-    StatusReport(
-      version: Control.version, state: currentState, generation: Int64(tracker.generation),
-      interfaces: tracker.graph.interfaces.map(status), problems: problems,
-      isShadow: shadow != nil)
-  }
-
-  func status(of interface: InterfaceGraph) -> InterfaceStatus {
-    var status = InterfaceStatus(
-      name: interface.name, index: Int64(interface.index), hook: .none, accelerated: false,
-      modules: interface.nodes.map(\.module.rawValue),
-      reason: interface.mainObstacle?.rawValue, fastShare: nil)
-    switch pilot?.standing(of: interface.index) {
-    case .live(let hook, let isProvisional)?:
-      status.hook = InterfaceStatus.Hook(rawValue: hook.rawValue) ?? .none
-      status.accelerated = shadow == nil
-      status.program = isProvisional ? .general : .own
-      status.modules = interface.nodes.map(\.module).filter(interface.fast.contains).map(\.rawValue)
-      status.reason = shadow == nil ? nil : Reason.shadow.rawValue
-      status.fastShare = samples.share(of: interface.index)
-    case .failed(let reason, _)?: status.reason = reason.rawValue
-    case .pending?: status.reason = Reason.changed.rawValue
-    case Optional.none: status.reason = status.reason ?? pilotObstacle.rawValue
-    case .some(.none): break
-    }
-    return status
   }
 
   // MARK: - Counting
@@ -416,14 +366,6 @@ final class Daemon {
     }
     sampling = timer
     timer.due = .now + Samples.interval
-  }
-}
-
-extension InterfaceGraph {
-  /// What mainly keeps an interface slow; `nil` when nothing does.
-  fileprivate var mainObstacle: Reason? {
-    if let obstacle { return obstacle.reason }
-    return fast.isEmpty ? slowPath.first?.reason ?? .noRoutes : nil
   }
 }
 

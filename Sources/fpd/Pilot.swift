@@ -124,6 +124,9 @@ final class Pilot {
     deployment.shortcoming(on: interface)?.description
   }
 
+  /// How many programs have been put in place.
+  var swaps: SwapTally { deployment.swaps }
+
   /// Counts the replaces of iptables-legacy; `nil` where the kernel does not let it.
   var replaces: ReplaceCounter? { deployment.replaces }
 
@@ -262,10 +265,14 @@ final class Pilot {
   }
 
   func counters(of interface: Int32) -> [Counter]? {
+    growingCounters(of: interface) ?? retired[interface]
+  }
+
+  /// Counters that never go back: `nil` where those of what runs cannot be read now.
+  func growingCounters(of interface: Int32) -> [Counter]? {
     let former = retired[interface]
-    guard let attachment = deployment.attachment(on: interface),
-      let now = try? attachment.counters()
-    else { return former }
+    guard let attachment = deployment.attachment(on: interface) else { return former ?? [] }
+    guard let now = try? attachment.counters() else { return nil }
     return former.map { Self.sum($0, now) } ?? now
   }
 

@@ -9,7 +9,7 @@ final class Shadow {
   let observer: ShadowObserver
   let capture: CaptureFile
   /// In nanoseconds since 1970.
-  let since = Shadow.wallClock
+  let since = wallClock
   /// How many packets have been decided on, and nothing has been seen of them so far.
   private(set) var waiting = 0
   /// The first, and the last that came after them.
@@ -89,7 +89,7 @@ final class Shadow {
 
   private func enter(_ difference: ShadowDifference, _ nameOf: (Int32) -> String) {
     let incident = ShadowIncident(
-      difference, at: Self.wallClock &- (ShadowObserver.now &- difference.time), observer, nameOf)
+      difference, at: wallClock &- (ShadowObserver.now &- difference.time), observer, nameOf)
     if first.count < Self.keptMax {
       first.append(incident)
     } else {
@@ -105,7 +105,7 @@ final class Shadow {
 
   private func keep(_ difference: ShadowDifference) {
     let note = difference.note
-    let came = Self.wallClock &- (ShadowObserver.now &- note.time)
+    let came = wallClock &- (ShadowObserver.now &- note.time)
     let tag = note.frame.count > 16 && note.frame[12] == 0x81 && note.frame[13] == 0 ? 4 : 0
     do {
       try capture.write(note.frame, length: note.leaving.length + tag, time: came)
@@ -114,12 +114,6 @@ final class Shadow {
       if captureProblem == nil { log.warning("shadow mode: \(error)") }
       captureProblem = error.description
     }
-  }
-
-  private static var wallClock: UInt64 {
-    var time = timespec()
-    clock_gettime(CLOCK_REALTIME, &time)
-    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
   }
 }
 
@@ -168,4 +162,11 @@ struct ShadowIncident {
       done = "neither sent nor dropped"
     }
   }
+}
+
+/// In nanoseconds since 1970.
+var wallClock: UInt64 {
+  var time = timespec()
+  clock_gettime(CLOCK_REALTIME, &time)
+  return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }

@@ -58,6 +58,10 @@ final class Tracker {
 
   private var dirty: Parts = []
   private var dirtySince: ContinuousClock.Instant?
+  /// When what is being read was first heard of.
+  private var heard: ContinuousClock.Instant?
+  /// Since when the graph, or the rules, are others than those that ran last.
+  private var changedSince: ContinuousClock.Instant?
   private var identity = KernelIdentity()
   /// Of the rules that were last told of.
   private var ruleEpoch: RuleEpoch?
@@ -116,6 +120,12 @@ final class Tracker {
 
   /// A handicap of the start is none any more.
   func lift(_ part: String) { handicaps.removeAll { $0.part == part } }
+
+  /// How long ago something was heard that changed the graph or the rules; asked once for what has changed so far.
+  func takeReaction() -> Duration? {
+    defer { changedSince = nil }
+    return changedSince.map { .now - $0 }
+  }
 
   /// Something else than the kernel's configuration changed what the graph depends on.
   func derive() { publish() }
@@ -214,6 +224,8 @@ final class Tracker {
   private func refresh() {
     let start = ContinuousClock.now
     var parts = dirty
+    heard = dirtySince ?? start
+    defer { heard = nil }
     dirty = []
     dirtySince = nil
     refreshTimer?.due = nil
@@ -251,7 +263,9 @@ final class Tracker {
     let sameRules = state.ruleEpoch == ruleEpoch && rulebook.edition == edition
     edition = rulebook.edition
     ruleEpoch = state.ruleEpoch
-    guard next != graph || generation == 0 else {
+    let isSame = next == graph && generation > 0
+    if !isSame || !sameRules { changedSince = changedSince ?? heard ?? .now }
+    guard !isSame else {
       if !sameRules { onRules() }
       return
     }

@@ -25,6 +25,7 @@ private func parse(_ text: String) throws(ConfigurationError) -> Configuration {
     clang: /usr/bin/clang-16
     shadow: true
     connections: follow
+    metrics: unix:/run/a/metrics.sock
     """
 
   @Test func everyValueKnowsItsLine() throws {
@@ -40,7 +41,7 @@ private func parse(_ text: String) throws(ConfigurationError) -> Configuration {
         "socket_group netdev fpd.yaml:9", "state_dir /run/a fpd.yaml:10",
         "cache_dir /var/a fpd.yaml:11", "log_level debug fpd.yaml:12",
         "clang /usr/bin/clang-16 fpd.yaml:13", "connections follow fpd.yaml:15",
-        "shadow true fpd.yaml:14",
+        "metrics unix:/run/a/metrics.sock fpd.yaml:16", "shadow true fpd.yaml:14",
       ])
   }
 
@@ -70,6 +71,17 @@ private func parse(_ text: String) throws(ConfigurationError) -> Configuration {
         "\(name)")
     }
     #expect(Configuration().hook(for: "eth0") == Sourced(.auto))
+  }
+
+  @Test(
+    arguments: [
+      ("unix:/m", .unix(path: "/m")), ("127.0.0.1:9469", .ipv4("127.0.0.1", port: 9469)),
+      ("127.255.0.9:1", .ipv4("127.255.0.9", port: 1)), ("\"[::1]:65535\"", .ipv6(port: 65535)),
+      ("'[0:0::1]:80'", .ipv6(port: 80)),
+    ] as [(String, MetricsAddress)])
+  func metricsAreServedToThisMachine(_ text: String, _ address: MetricsAddress) throws {
+    #expect(
+      try parse("metrics: \(text)").metrics == Sourced(address, from: .file("fpd.yaml", line: 1)))
   }
 
   @Test func theCommandLineWinsOverTheFile() throws {
@@ -125,6 +137,7 @@ private func parse(_ text: String) throws(ConfigurationError) -> Configuration {
     }
     let uncommented = try parse(active.joined(separator: "\n"))
     #expect(!uncommented.interfaces.isEmpty && uncommented.socketGroup.value != nil)
+    #expect(uncommented.metrics.value != nil)
   }
 }
 
