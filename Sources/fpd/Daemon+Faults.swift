@@ -59,6 +59,7 @@ extension Daemon {
       }
     }
     pilot.onChange = { [unowned self, unowned pilot] in
+      standings.mayDiffer = true
       pilot.chooseAgain(tracker.graph, tracker.state.ruleEpoch, rulebook)
       settle()
     }

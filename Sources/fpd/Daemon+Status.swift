@@ -66,7 +66,7 @@ extension Daemon {
 
 extension InterfaceGraph {
   /// What mainly keeps an interface slow; `nil` when nothing does.
-  fileprivate var mainObstacle: Reason? {
+  var mainObstacle: Reason? {
     if let obstacle { return obstacle.reason }
     return fast.isEmpty ? slowPath.first?.reason ?? .noRoutes : nil
   }

@@ -31,6 +31,7 @@ final class Daemon {
   let marker: Marker
   let metering: Metering
   var reaction = Histogram()
+  var standings = Standings()
   /// How many tables had ever been replaced when counts were last given back.
   private var replacesAtSettling: UInt64?
 
@@ -74,7 +75,7 @@ final class Daemon {
     var watch: ReplaceWatch?
     shadow = try Shadow.begin(configuration, source, log)
     do { live = try LiveKernelView(source) } catch {
-      log.warning("\(error)")
+      log.warning("\(error)", .problem("live-view"))
       handicaps.append(
         .init(
           part: "live-view",
@@ -95,7 +96,7 @@ final class Daemon {
     } catch {
       pilot = nil
       pilotObstacle = error is CannotReadLive ? .cannotReadLive : .loadFailed
-      log.warning("nothing is accelerated: \(error)")
+      log.warning("nothing is accelerated: \(error)", .reason(pilotObstacle.rawValue))
       handicaps.append(
         .init(
           part: error is CannotReadLive ? Reason.cannotReadLive.rawValue : "data-path",
@@ -113,6 +114,7 @@ final class Daemon {
 
   func run() throws {
     tracker.onChange = { [unowned self] in
+      standings.mayDiffer = true
       followRules()
       tellMonitors()
     }
@@ -140,7 +142,9 @@ final class Daemon {
     }
     try tracker.start()
     startWatchdog()
-    log.notice("fpd \(version) follows \(tracker.graph.interfaces.count) interfaces")
+    log.notice(
+      "fpd \(version) follows \(tracker.graph.interfaces.count) interfaces",
+      .generation(tracker.generation))
     startSampling()
     settle()
     loop.run()
@@ -233,7 +237,7 @@ final class Daemon {
       log.notice("read the configuration again")
     } catch {
       reloadProblem = String(describing: error)
-      log.error("the configuration stays as it was: \(error)")
+      log.error("the configuration stays as it was: \(error)", .problem("configuration"))
     }
     notice.ready(summary)
   }
@@ -315,6 +319,7 @@ final class Daemon {
     guard isSettled else { return }
     let reactionTime = tracker.takeReaction()
     if let reactionTime, isReady { reaction.add(reactionTime) }
+    tellStandings()
     if !isReady {
       isReady = true
       notice.ready(summary)

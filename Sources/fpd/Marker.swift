@@ -119,7 +119,10 @@ final class Marker {
     } catch {
       netlink = nil
       let words = String(describing: error)
-      if complaint == nil { log.warning("connections over TCP stay with the kernel: \(words)") }
+      if complaint == nil {
+        log.warning(
+          "connections over TCP stay with the kernel: \(words)", .problem("connections"))
+      }
       complaint = words
       return nil
     }

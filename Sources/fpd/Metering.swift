@@ -61,7 +61,9 @@ final class Metering {
       log.notice("metrics are served on \(wish.address)")
     } catch {
       let words = String(describing: error)
-      if complaint == nil { log.warning("nobody can ask for metrics: \(words)") }
+      if complaint == nil {
+        log.warning("nobody can ask for metrics: \(words)", .problem("metrics"))
+      }
       complaint = words
     }
   }

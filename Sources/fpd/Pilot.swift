@@ -63,7 +63,7 @@ final class Pilot {
     let entry = try EntryObject(objects)
     let pins: Pins?
     do { pins = try Pins(state: state, namespace: NamespaceLock.inode()) } catch {
-      log.warning("a killed fpd will leave nothing to take over: \(error)")
+      log.warning("a killed fpd will leave nothing to take over: \(error)", .problem("pins"))
       pinsComplaint = String(describing: error)
       pins = nil
     }

@@ -98,7 +98,9 @@ final class Shadow {
     }
     if !hasTold {
       hasTold = true
-      log.warning("shadow mode: \(incident.packet): \(incident.decided); \(incident.done)")
+      log.warning(
+        "shadow mode: \(incident.packet): \(incident.decided); \(incident.done)",
+        .interface(incident.interface))
     }
     keep(difference)
   }

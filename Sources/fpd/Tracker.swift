@@ -271,7 +271,8 @@ final class Tracker {
     }
     graph = next
     generation += 1
-    log.info("generation \(generation): \(graph.interfaces.count) interfaces")
+    log.info(
+      "generation \(generation): \(graph.interfaces.count) interfaces", .generation(generation))
     onChange()
   }
 

@@ -107,6 +107,17 @@ extension Kernel {
       #expect(refused.errors.contains("sideways"))
     }
 
+    /// Or `fpd --version` in a chroot would work on the network until somebody looks.
+    @Test func withoutArgumentsThatCanBeReadNothingIsBegun() throws {
+      let namespace = try Namespace("blind")
+      let script = "mount -t tmpfs fpd-lab /proc && exec \"$@\""
+      let refused = try namespace.attempt(
+        ["unshare", "--mount", "sh", "-c", script, "sh", Binaries.fpd, "--version"],
+        timeout: .seconds(10))
+      #expect(refused.status == 1)
+      #expect(refused.errors == "fpd: what fpd was called with cannot be read: /proc is not mounted\n")
+    }
+
     @Test func configurationDecidesTheHookOfAnInterface() throws {
       let bed = try Testbed.hostRouterHost()
       let text = { (hook: String) in
