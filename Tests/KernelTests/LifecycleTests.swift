@@ -115,7 +115,8 @@ extension Kernel {
         ["unshare", "--mount", "sh", "-c", script, "sh", Binaries.fpd, "--version"],
         timeout: .seconds(10))
       #expect(refused.status == 1)
-      #expect(refused.errors == "fpd: what fpd was called with cannot be read: /proc is not mounted\n")
+      #expect(
+        refused.errors == "fpd: what fpd was called with cannot be read: /proc is not mounted\n")
     }
 
     @Test func configurationDecidesTheHookOfAnInterface() throws {
