@@ -6,13 +6,16 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
+#include <linux/if.h>
 #include <linux/if_packet.h>
+#include <linux/if_tun.h>
 #include <linux/virtio_net.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -269,6 +272,29 @@ static int open_packet(unsigned int ifindex, uint16_t ether_type)
 		return -error;
 	}
 	return fd;
+}
+
+int lab_tap_device_open(const char *name, int offloads)
+{
+	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI };
+	int tap = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+
+	if (tap < 0)
+		return -errno;
+	strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+	if (offloads)
+		request.ifr_flags |= IFF_VNET_HDR;
+	if (ioctl(tap, TUNSETIFF, &request) < 0)
+		goto fail;
+	if (offloads && ioctl(tap, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4) < 0)
+		goto fail;
+	return tap;
+
+fail:;
+	int code = errno;
+
+	close(tap);
+	return -code;
 }
 
 int lab_packet_open(unsigned int ifindex)

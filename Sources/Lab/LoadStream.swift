@@ -147,7 +147,8 @@ public struct LoadStream: Sendable {
           let more = got.withUnsafeMutableBytes {
             recv(sockets[0], $0.baseAddress.map { $0 + filled }, $0.count - filled, 0)
           }
-          guard more > 0 else { throw LabError("receiving from a stream", code: errno) }
+          if more == 0 { throw LabError("a stream ended before its time") }
+          if more < 0 { throw LabError("receiving from a stream", code: errno) }
           filled += more
         }
         fill(&block, from: number * words)
@@ -273,6 +274,10 @@ public struct LoadStream: Sendable {
     let asking = try Self.working(clients, clientCPU, part)
     let asked = Result { try asking.value() }
     let served = Result { try serving.value() }
+    // Who hears that the other is gone says the least about why.
+    if case (.failure(let one), .failure(let two)) = (asked, served) {
+      throw LabError("\(one); its server: \(two)")
+    }
     return (try asked.get(), try served.get())
   }
 

@@ -117,7 +117,10 @@ struct Derivation {
     if !link.isEthernet { stop(.notEthernet, link.kindName.isEmpty ? nil : link.kindName) }
     switch link.kind {
     case .plain, .veth, .dummy: break
-    case .tun(let tap, _): if !tap, link.isEthernet { stop(.deviceKind, "tun") }
+    case .tun(let tap, _):
+      if !tap, link.isEthernet { stop(.deviceKind, "tun") }
+      // What a guest has left to its card, checksums above all, an XDP program is not told.
+      if tap, [.xdp, .genericXDP].contains(preference) { stop(.deviceKind, "tap, on XDP") }
     case .vxlan(let settings):
       // What comes out of a tunnel for all keeps a note of where it came from.
       if settings.collectMetadata { stop(.deviceKind, "vxlan external") }

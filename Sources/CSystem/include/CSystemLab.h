@@ -37,6 +37,11 @@ int lab_clean_on_signal(void (*clean)(void));
  * tools cannot yet. The link's descriptor, which holds it, or -errno. */
 int lab_tcx_attach(unsigned int ifindex, uint32_t program_id, int egress);
 
+/* Makes a tap device in the calling thread's namespace; it goes with the descriptor. With offloads frames have the
+ * header of virtio_net before them, and checksums and segments may be left to who takes them, as between QEMU and
+ * a guest. Negative: -errno. */
+int lab_tap_device_open(const char *name, int offloads);
+
 /* A packet socket for every protocol on a device of the calling thread's namespace. Negative: -errno. */
 int lab_packet_open(unsigned int ifindex);
 /* The same for one protocol on all devices. */

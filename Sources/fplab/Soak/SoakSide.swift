@@ -107,7 +107,8 @@ final class SoakSide {
     guard let run, let talk else { throw LabError("\(name): no traffic was begun") }
     isOver.isSet = true
     let sent = try run.finish()
-    let said = try talk.value()
+    let said: Talk
+    do { said = try talk.value() } catch { throw LabError("\(name): \(error)") }
     sink.settle()
     return .init(
       tally: try sink.tally(sent: sent.frames), bytes: said.bytes, requests: said.requests)

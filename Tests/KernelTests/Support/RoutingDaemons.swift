@@ -7,7 +7,7 @@ final class RoutingDaemons {
   private static let programs = "/usr/lib/frr"
 
   static var areInstalled: Bool {
-    let needed = ["\(programs)/zebra", "\(programs)/bgpd", "/usr/bin/vtysh"]
+    let needed = ["zebra", "bgpd", "ospfd"].map { "\(programs)/\($0)" } + ["/usr/bin/vtysh"]
     return needed.allSatisfy { path in access(path, X_OK) == 0 }
   }
 
@@ -32,7 +32,7 @@ final class RoutingDaemons {
       ["\(Self.programs)/\(daemon)", "-f", "\(path)/\(daemon).conf", "-i", "\(path)/\(daemon).pid"]
         + ["-z", "\(path)/zserv", "--vty_socket", path, "-P", "0", "--log", "stdout"] + options)
     daemons.append(process)
-    let answers = eventually(within: .seconds(10)) {
+    let answers = eventually(within: .seconds(30)) {
       access("\(path)/\(daemon).vty", F_OK) == 0 || !process.isRunning
     }
     guard answers, process.isRunning else {
